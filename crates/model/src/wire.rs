@@ -212,6 +212,8 @@ pub enum Request {
         fingerprint: Fingerprint,
         /// Oldest confirmation that is of use, in milliseconds.
         max_age_ms: u64,
+        /// Whether a lease is wanted if nobody has it; else the member only peeks, and the answer is `Have`, `Coming` or `No`.
+        lease: bool,
     },
     /// "This is what you wait for": a record pushed to somebody who asked for it, or to its owner.
     Deliver {
