@@ -1,1 +1,241 @@
-//! ghmesh-fleet.
+//! Who asks whom, who fetches, who waits: the coordination that lets a fleet ask GitHub once.
+//!
+//! One member **owns** a key: the highest rank by rendezvous hashing over the live members. A node whose callers lack a
+//! fresh validation of a subject (a key for one credential) starts a *lookup* and asks the owner. The owner answers *have*
+//! (here it is), *coming* (somebody fetches, wait) or *lease* (you fetch). A lease saves cost only; nothing that a caller
+//! may see rests on it. When members are silent, dead or wrong, a lookup ends with a fetch of its own within its budget.
+//!
+//! The crate decides and does nothing: [`Fleet::handle`] takes one input and the time and appends outputs, effects as data.
+//! It holds no clock, socket or randomness, so that the same inputs always give the same outputs.
+
+mod budget;
+mod lease;
+mod lookup;
+mod rank;
+mod state;
+
+pub use budget::Budgets;
+pub use rank::owners;
+pub use state::{Config, Counters, Fleet};
+
+use ghmesh_model::{Fingerprint, MemberId, Millis, WireKey};
+use std::time::Duration;
+
+/// What is looked up: one key for one credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject {
+    /// K under the mesh key.
+    pub key: WireKey,
+    /// F.
+    pub fingerprint: Fingerprint,
+}
+
+/// One lookup of this node's; the shell numbers them and never uses a number twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LookupId(pub u64);
+
+/// One question this node put to a member; numbered by [`Fleet`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AskId(pub u64);
+
+/// One question a member put to this node; the shell numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InquiryId(pub u64);
+
+/// What a member answered, without the records: those stay with the shell, under the [`AskId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It sent a validation.
+    Have,
+    /// Somebody fetches; wait at most so long.
+    Coming {
+        /// How long the member thinks it may take.
+        wait: Duration,
+    },
+    /// This node is to fetch; the owner tells nobody else to for so long.
+    Lease,
+    /// It has nothing and grants nothing.
+    No,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A flight of this node found no fresh validation in its own store.
+    Lookup {
+        /// A new number.
+        lookup: LookupId,
+        /// What is wanted.
+        subject: Subject,
+        /// The oldest confirmation that is of use.
+        max_age: Duration,
+    },
+    /// The flight ended and shares what it stored: the origin answered 200 or 304.
+    Fetched {
+        /// The lookup that was told to fetch.
+        lookup: LookupId,
+        /// How long the origin took.
+        took: Duration,
+    },
+    /// What a member sent, or what arrived in the store, ended the lookup without a call.
+    Found {
+        /// The lookup.
+        lookup: LookupId,
+    },
+    /// The flight ended with nothing to share: an error, an answer that can't be stored, a caller that went away.
+    Ended {
+        /// Any lookup.
+        lookup: LookupId,
+    },
+    /// The shell refused what an [`Output::Use`] offered: wrong MAC, too old, no body to be had.
+    Refused {
+        /// The lookup that goes on.
+        lookup: LookupId,
+    },
+    /// A member answered.
+    Answered {
+        /// Which question.
+        ask: AskId,
+        /// The answer.
+        answer: Answer,
+    },
+    /// A question could not be delivered, was refused, or the answer was garbage.
+    AskFailed {
+        /// Which question.
+        ask: AskId,
+    },
+    /// A member asks this node. The shell has looked into its store.
+    Inquired {
+        /// A new number.
+        inquiry: InquiryId,
+        /// Who asks.
+        from: MemberId,
+        /// About what.
+        subject: Subject,
+        /// Whether the store holds a validation that is young enough.
+        held: bool,
+        /// Whether a lease may be granted, or the member only peeks.
+        lease: bool,
+    },
+    /// A validation of this subject was stored here, by gossip or delivery.
+    Arrived {
+        /// Of what.
+        subject: Subject,
+    },
+    /// A member that held this node's lease gave it up.
+    Released {
+        /// Who.
+        from: MemberId,
+        /// Of what.
+        subject: Subject,
+    },
+    /// A member connected.
+    Joined {
+        /// Who.
+        member: MemberId,
+    },
+    /// A member's last connection closed.
+    Left {
+        /// Who.
+        member: MemberId,
+    },
+    /// A ping or a question was answered after this time.
+    RoundTrip {
+        /// How long.
+        took: Duration,
+    },
+    /// The time of [`Fleet::next_deadline`] has come.
+    Tick,
+}
+
+/// Why a lookup goes to the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FetchReason {
+    /// The owner (or this node as the owner) said so.
+    Leased,
+    /// There is no other member.
+    Alone,
+    /// The members did not answer in time, or not usefully.
+    FailOpen,
+    /// Another node's fetch did not end in time, or ended with nothing to share.
+    Waited,
+}
+
+/// What the shell is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Put a question to a member.
+    Ask {
+        /// Its number.
+        ask: AskId,
+        /// To whom.
+        to: MemberId,
+        /// About what.
+        subject: Subject,
+        /// The oldest confirmation that is of use.
+        max_age: Duration,
+        /// Whether a lease is wanted if nobody has it.
+        lease: bool,
+        /// When its answer is of no more use.
+        deadline: Millis,
+    },
+    /// The answer to this question ends the lookup, if the shell can verify it; else [`Input::Refused`].
+    Use {
+        /// The lookup.
+        lookup: LookupId,
+        /// The question whose answer holds the records.
+        ask: AskId,
+    },
+    /// Something arrived in the store: read it again. If it is not enough say nothing; the lookup goes on waiting.
+    Check {
+        /// The lookup.
+        lookup: LookupId,
+    },
+    /// Go to the origin. End with [`Input::Fetched`] or [`Input::Ended`].
+    Fetch {
+        /// The lookup.
+        lookup: LookupId,
+        /// Why.
+        reason: FetchReason,
+    },
+    /// Answer a member's question; for [`Reply::Have`] with the records from the store.
+    Reply {
+        /// The question.
+        inquiry: InquiryId,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Push what the store now holds of a subject to a member that waits for it, or that owns it.
+    Deliver {
+        /// To whom.
+        to: MemberId,
+        /// Of what.
+        subject: Subject,
+    },
+    /// Tell a member that this subject's fetch ended with nothing to share.
+    Release {
+        /// To whom.
+        to: MemberId,
+        /// Of what.
+        subject: Subject,
+    },
+}
+
+/// What this node answers a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The records of the store.
+    Have,
+    /// Somebody fetches; it will be delivered.
+    Coming {
+        /// How long that may take at most.
+        wait: Duration,
+    },
+    /// You fetch.
+    Lease {
+        /// For how long nobody else is told to.
+        span: Duration,
+    },
+    /// Nothing here.
+    No,
+}

@@ -1,0 +1,112 @@
+//! How long to look before going on alone, learned from what was measured.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Measurements kept of each kind. Of 128, the 99th percentile is the second largest.
+const WINDOW: usize = 128;
+
+/// Least and most time for finding a member that has the answer. Below 20 ms a busy host's scheduler decides, above 150 ms
+/// a caller of GitHub begins to notice. Twenty was measured by Spegel on LANs, 150 across regions.
+const LOOKUP: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(150));
+
+/// Round trips that a lookup may take at the 99th percentile: an ask, a hedge, a peek, and room.
+const LOOKUP_ROUND_TRIPS: u32 = 8;
+
+/// Least and most length of a lease. The upper end bounds how long a caller waits for another's fetch.
+const LEASE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+
+/// Before anything is measured: GitHub's slow answers take about so long.
+const FIRST_LEASE: Duration = Duration::from_secs(3);
+
+/// The last measurements of one kind.
+#[derive(Clone, Debug, Default)]
+struct Window(VecDeque<Duration>);
+
+impl Window {
+    fn record(&mut self, took: Duration) {
+        if self.0.len() == WINDOW {
+            self.0.pop_front();
+        }
+        self.0.push_back(took);
+    }
+
+    /// The value that at least `percent` of the measurements don't exceed; `None` before `least` of them.
+    fn percentile(&self, percent: usize, least: usize) -> Option<Duration> {
+        if self.0.len() < least.max(1) {
+            return None;
+        }
+        let mut sorted: Vec<_> = self.0.iter().copied().collect();
+        sorted.sort_unstable();
+        let rank = (sorted.len() * percent).div_ceil(100).max(1);
+        sorted.get(rank - 1).copied()
+    }
+}
+
+/// Learned limits of time.
+#[derive(Clone, Debug, Default)]
+pub struct Budgets {
+    round_trips: Window,
+    fetches: Window,
+}
+
+impl Budgets {
+    /// A member answered a ping or a question.
+    pub fn round_trip(&mut self, took: Duration) {
+        self.round_trips.record(took);
+    }
+
+    /// The origin answered.
+    pub fn fetched(&mut self, took: Duration) {
+        self.fetches.record(took);
+    }
+
+    /// How long a lookup may search: eight round trips at the 99th percentile, within 20 to 150 ms; 150 ms until 32 round
+    /// trips were measured.
+    pub fn lookup(&self) -> Duration {
+        let learned = self.round_trips.percentile(99, 32).map(|p99| p99 * LOOKUP_ROUND_TRIPS);
+        learned.unwrap_or(LOOKUP.1).clamp(LOOKUP.0, LOOKUP.1)
+    }
+
+    /// When to ask a standby as well: a third of the budget, so that its answer still comes in time.
+    pub fn hedge(&self) -> Duration {
+        self.lookup() / 3
+    }
+
+    /// How long a lease lasts: twice the origin's 99th percentile, within 1 to 10 s; 3 s at first.
+    pub fn lease(&self) -> Duration {
+        let learned = self.fetches.percentile(99, 8).map(|p99| p99 * 2);
+        learned.map_or(FIRST_LEASE, |lease| lease.clamp(LEASE.0, LEASE.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    #[test]
+    fn the_lookup_budget_is_learned_within_its_bounds() {
+        let mut budgets = Budgets::default();
+        assert_eq!(budgets.lookup(), ms(150), "nothing measured yet");
+        (0..128).for_each(|_| budgets.round_trip(ms(5)));
+        assert_eq!(budgets.lookup(), ms(40));
+        (0..128).for_each(|_| budgets.round_trip(Duration::from_micros(150)));
+        assert_eq!(budgets.lookup(), ms(20));
+        (0..2).for_each(|_| budgets.round_trip(ms(900)));
+        assert_eq!(budgets.lookup(), ms(150), "a slow tail raises it, to its bound");
+    }
+
+    #[test]
+    fn a_lease_is_twice_the_origins_tail() {
+        let mut budgets = Budgets::default();
+        assert_eq!(budgets.lease(), ms(3000), "nothing measured yet");
+        (0..128).for_each(|_| budgets.fetched(ms(900)));
+        assert_eq!(budgets.lease(), ms(1800));
+        (0..128).for_each(|_| budgets.fetched(ms(60_000)));
+        assert_eq!(budgets.lease(), ms(10_000));
+    }
+}
