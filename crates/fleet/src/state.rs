@@ -443,5 +443,5 @@ impl Fleet {
     }
 }
 
-
-
+#[cfg(test)]
+mod tests;
