@@ -1,1 +1,39 @@
-//! ghmesh-policy.
+//! What GitHub and HTTP allow a cache between a client and the GitHub API to do.
+//!
+//! A client's request comes in as [`http::request::Parts`]. [`classify`] either refuses it, or says where it goes and whether
+//! it is a [`Read`], which may be answered from the cache, or a [`Pass`], which is streamed through. What is ambiguous passes.
+//! For a read, [`storable`] decides whether the origin's answer may be kept, [`freshness`] whether a kept one may be used,
+//! [`etag`] and [`pagination`] how it is confirmed at no cost, and [`answer`] writes the head of what the client gets. For a
+//! write, [`invalidation`] names what it may have changed.
+//!
+//! Nothing here stores, connects or looks at a clock: `now` is an argument, and the same input gives the same answer.
+//! Sources: RFC 9110 (HTTP), 9111 (caching), 9112 (HTTP/1.1), 9211 (Cache-Status), and GitHub's REST documentation.
+
+pub mod answer;
+pub mod caller;
+pub mod classify;
+pub mod credential;
+pub mod etag;
+pub mod freshness;
+pub mod headers;
+pub mod invalidation;
+pub mod limits_headers;
+pub mod links;
+pub mod origins;
+pub mod pagination;
+pub mod refusal;
+pub mod storable;
+pub mod target;
+
+pub use caller::{Caller, Conditionals, Directives};
+pub use classify::{Mode, Pass, PassReason, Plan, PolicyConfig, Read, classify};
+pub use credential::{Credential, CredentialKind};
+pub use freshness::{Freshness, Verdict};
+pub use origins::{Listener, Origins, OriginsProblem};
+pub use refusal::Refusal;
+pub use storable::{Keep, NotStored};
+pub use target::{Resource, Target, TargetKind};
+
+/// The `User-Agent` of every read that goes upstream. GitHub pretty-prints bodies after it hashed them for agents that look
+/// like a browser or curl, so that all callers of one node must look the same.
+pub const USER_AGENT: &str = concat!("ghmesh/", env!("CARGO_PKG_VERSION"));

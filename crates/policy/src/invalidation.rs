@@ -1,0 +1,196 @@
+//! What a write may have changed, and what a refusal takes back.
+//!
+//! An entry belongs to **scopes**: each prefix of its path, its own path alone (`…#self`), and for what lies in a repository the
+//! **group** of things that change together. A write names the scopes that it may have changed; a scope of a path covers
+//! everything below it. Both sides fold letter case and undo percent-encoding, as GitHub does. Too much costs a free 304, too
+//! little shows a caller what it has just changed; so what isn't known coarsens: to the repository, then to the host.
+//!
+//! GitHub answers for a repository under two names: pages after the first are at `/repositories/ID/…`. Which id is which name
+//! isn't known here, so a write to one name covers the group of *all* repositories under the other.
+
+mod routes;
+mod touched;
+
+pub use routes::gives_secret;
+
+use crate::limits_headers;
+use crate::target::{Resource, Target, TargetKind};
+use ghmesh_model::{Scope, limits};
+use http::header::HeaderMap;
+use http::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
+use routes::Group;
+use touched::Touched;
+
+/// Deepest path prefix that is a scope of its own. A deeper write covers the prefix of this depth. Leaves room in
+/// [`limits::MAX_SCOPES`] for the host, the path itself and the groups.
+const MAX_DEPTH: usize = 24;
+
+/// The scopes that an answer to a read of `target` belongs to: at most [`limits::MAX_SCOPES`], the host's first. Empty where
+/// the target is no API object.
+pub fn scopes_of_read(target: &Target) -> Vec<Scope> {
+    let Some(resource) = &target.resource else { return Vec::new() };
+    let segments = segments(&resource.path);
+    let host = resource.host.as_str();
+    let prefixes = (0..=segments.len().min(MAX_DEPTH)).map(|depth| Scope::of(host, &path_of(&segments[..depth])));
+    let own = Scope::of(host, &own_path(&path_of(&segments)));
+    let groups = group_paths(&segments).into_iter().map(|path| Scope::of(host, &path));
+    prefixes.chain([own]).chain(groups).take(limits::MAX_SCOPES).collect()
+}
+
+/// The scopes that a write may have changed: at most [`limits::MAX_SCOPES`]. Empty for what changes nothing, or nothing that
+/// is read through the API. For a mutation over GraphQL: everything of the host.
+pub fn scopes_of_write(method: &Method, target: &Target) -> Vec<Scope> {
+    if target.kind == TargetKind::GraphQl {
+        return vec![host_scope(&target.authority)];
+    }
+    let Some(resource) = &target.resource else { return Vec::new() };
+    let segments = segments(&resource.path);
+    let names: Vec<&str> = segments.iter().map(String::as_str).collect();
+    if routes::changes_nothing(method, &names) {
+        return Vec::new();
+    }
+    let mut touched = Touched::new(&resource.host);
+    touched.write(method, &names);
+    touched.into_scopes()
+}
+
+/// Everything of one host: `authority` as in [`Target::authority`].
+pub fn host_scope(authority: &str) -> Scope {
+    Scope::of(authority, "")
+}
+
+/// What an answer takes back from the credential that got it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// Nothing.
+    None,
+    /// Every entry of this credential.
+    Credential,
+    /// This credential's entries in these scopes.
+    Scopes(Vec<Scope>),
+}
+
+/// Reads a status as a denial. 401: the credential is no longer good for anything. 403 and 404 that are no limit: it may have
+/// lost the repository, under whichever name. GitHub says 404 for what a credential may not see.
+pub fn denial(target: &Target, status: StatusCode, response: &HeaderMap) -> Denial {
+    match status {
+        StatusCode::UNAUTHORIZED => Denial::Credential,
+        StatusCode::FORBIDDEN if limits_headers::is_limited(status, response) => Denial::None,
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => denied(target),
+        _ => Denial::None,
+    }
+}
+
+fn denied(target: &Target) -> Denial {
+    let Some(Resource { host, path }) = &target.resource else { return Denial::None };
+    let segments = segments(path);
+    let names: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let paths = match names.as_slice() {
+        ["repos", owner, name, ..] => vec![format!("/repos/{owner}/{name}"), "/repositories".to_owned()],
+        ["repositories", id, ..] => vec![format!("/repositories/{id}"), "/repos".to_owned()],
+        [first, second, ..] => vec![format!("/{first}/{second}")],
+        [only] => vec![format!("/{only}")],
+        [] => Vec::new(),
+    };
+    Denial::Scopes(paths.iter().map(|path| Scope::of(host, path)).collect())
+}
+
+/// Looks for a mutation in a GraphQL request as it streams by. The word can't be missing from one, so that what isn't found
+/// changes nothing; a query that merely mentions it counts as a mutation, which costs some free 304s.
+#[derive(Clone, Debug, Default)]
+pub struct MutationScan {
+    tail: Vec<u8>,
+    found: bool,
+}
+
+/// The keyword; GraphQL is case-sensitive.
+const MUTATION: &[u8] = b"mutation";
+/// Bytes of the keyword but one, each written as a JSON escape of six: what must be kept between two chunks.
+const TAIL_BYTES: usize = MUTATION.len() * 6 - 1;
+
+impl MutationScan {
+    /// Takes the next bytes of the body.
+    pub fn push(&mut self, chunk: &[u8]) {
+        if self.found {
+            return;
+        }
+        self.tail.extend_from_slice(chunk);
+        self.found = mentions_mutation(&self.tail);
+        let surplus = self.tail.len().saturating_sub(TAIL_BYTES);
+        self.tail.drain(..surplus);
+    }
+
+    /// Whether the word has come by.
+    pub fn may_mutate(&self) -> bool {
+        self.found
+    }
+}
+
+/// Whether a whole GraphQL request body may hold a mutation.
+pub fn graphql_may_mutate(body: &[u8]) -> bool {
+    mentions_mutation(body)
+}
+
+fn mentions_mutation(body: &[u8]) -> bool {
+    let plain = body.windows(MUTATION.len()).any(|window| window == MUTATION);
+    plain
+        || (body.windows(2).any(|window| window == b"\\u")
+            && unescaped(body).windows(MUTATION.len()).any(|window| window == MUTATION))
+}
+
+/// The body with `\u00XX` escapes of ASCII undone, in which a keyword could hide.
+fn unescaped(body: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while let Some((first, after)) = rest.split_first() {
+        match ascii_escape(rest) {
+            Some(byte) => {
+                plain.push(byte);
+                rest = &rest[6..];
+            }
+            None => {
+                plain.push(*first);
+                rest = after;
+            }
+        }
+    }
+    plain
+}
+
+fn ascii_escape(text: &[u8]) -> Option<u8> {
+    let digits = text.strip_prefix(b"\\u00")?.get(..2)?;
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// Path segments with percent-encoding undone, in lower case, without empty ones.
+fn segments(path: &str) -> Vec<String> {
+    let decoded = percent_decode_str(path).decode_utf8_lossy().to_lowercase();
+    decoded.split('/').filter(|segment| !segment.is_empty()).map(str::to_owned).collect()
+}
+
+fn path_of(segments: &[String]) -> String {
+    segments.iter().map(|segment| format!("/{segment}")).collect()
+}
+
+/// Names a path alone, without what is below it.
+fn own_path(path: &str) -> String {
+    format!("{path}#self")
+}
+
+/// The groups that an object belongs to: those of its repository, or of all repositories where it is named by its id; and the
+/// lists of repositories that GitHub pages through by an owner's id.
+fn group_paths(segments: &[String]) -> Vec<String> {
+    let names: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match names.as_slice() {
+        ["repos", owner, name, area, ..] => groups_of(&format!("/repos/{owner}/{name}"), area),
+        ["repositories", _, area, ..] => groups_of("/repositories/*", area),
+        ["organizations", _, "repos"] => vec!["/organizations/*#repos".to_owned()],
+        ["user", _, "repos"] => vec!["/user/*#repos".to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+fn groups_of(repository: &str, area: &str) -> Vec<String> {
+    Group::of_read(area).into_iter().map(|group| group.path(repository)).collect()
+}
