@@ -1,0 +1,327 @@
+//! Which secret keys the mesh: the sources in their order, and what is refused or skipped.
+//!
+//! A secret that somebody gave is used or refused; one that merely lies around (a token for something else) is used if
+//! it is fit, else skipped with a word about it. Inside an Actions job nothing that lies around is taken: the job's
+//! code is not this mesh's operator.
+
+use super::{Environment, SecretText, Settings};
+use ghmesh_seal::{Refusal, Strength, WeakSecrets, assess};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Longest secret in bytes. Tokens have at most some 300; a longer file is the wrong one.
+const MAX_SECRET_BYTES: usize = 4096;
+
+/// The predecessor's setting.
+const PREDECESSOR_VARIABLE: &str = "CACHE_P2P_SHARED_SECRET";
+
+/// Where a mesh secret comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// `mesh.secret`.
+    Setting,
+    /// The file of `mesh.secret_file`.
+    File(PathBuf),
+    /// `CACHE_P2P_SHARED_SECRET`.
+    Predecessor,
+    /// `GITHUB_TOKEN` or `GH_TOKEN`.
+    Token(&'static str),
+    /// `gh auth token`.
+    GhCommand,
+}
+
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SecretSource::Setting => f.write_str("mesh.secret"),
+            SecretSource::File(path) => write!(f, "mesh.secret_file {}", path.display()),
+            SecretSource::Predecessor => f.write_str(PREDECESSOR_VARIABLE),
+            SecretSource::Token(name) => f.write_str(name),
+            SecretSource::GhCommand => f.write_str("`gh auth token`"),
+        }
+    }
+}
+
+/// The secret that was chosen, if any.
+#[derive(Clone, Debug)]
+pub struct SecretChoice {
+    /// The secret of this node. `None`: it has a local cache only.
+    pub secret: Option<Chosen>,
+    /// Other secrets that are accepted from peers, without `secret` and without repetitions. Empty if there is no
+    /// `secret`.
+    pub accepted: Vec<SecretText>,
+    /// What the operator should know, in order.
+    pub notes: Vec<SecretNote>,
+}
+
+/// A secret that is fit to key a mesh.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// The secret.
+    pub text: SecretText,
+    /// Where it came from.
+    pub source: SecretSource,
+    /// Why it is fit.
+    pub strength: Strength,
+}
+
+/// Something about the choice that the operator should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretNote {
+    /// Something that lies around was not taken.
+    Skipped {
+        /// Where it is.
+        source: SecretSource,
+        /// Why.
+        reason: SkipReason,
+    },
+    /// The secret may be guessed, and that is allowed.
+    Weak {
+        /// Where it came from.
+        source: SecretSource,
+    },
+    /// Every user of this machine can read the secret.
+    ReadableByAll {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is no secret, or the mesh is turned off: the cache is this node's own.
+    LocalOnly {
+        /// Whether the mesh is turned on.
+        enabled: bool,
+    },
+}
+
+/// Why something that lies around was not taken as the secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// It is not fit.
+    Refused(Refusal),
+    /// It is longer than any token.
+    TooLong,
+    /// This is an Actions job.
+    ActionsJob,
+}
+
+impl fmt::Display for SecretNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SecretNote::Skipped { source, reason: SkipReason::Refused(refusal) } => {
+                write!(f, "{source} is not taken as the mesh secret: {refusal}")
+            }
+            SecretNote::Skipped { source, reason: SkipReason::TooLong } => {
+                write!(f, "{source} is not taken as the mesh secret: it has more than {MAX_SECRET_BYTES} bytes")
+            }
+            SecretNote::Skipped { source, reason: SkipReason::ActionsJob } => {
+                let taken = "inside an Actions job only mesh.secret or mesh.secret_file is";
+                write!(f, "{source} is not taken as the mesh secret: {taken}")
+            }
+            SecretNote::Weak { source } => write!(
+                f,
+                "the mesh secret of {source} may be guessed by whoever reaches the mesh port; `ghmesh secret new` makes a \
+                 strong one"
+            ),
+            SecretNote::ReadableByAll { path } => {
+                let path = path.display();
+                write!(f, "every user of this machine can read the mesh secret in {path}; chmod 600 {path}")
+            }
+            SecretNote::LocalOnly { enabled: true } => f.write_str(
+                "no mesh secret, so this cache is for this machine only; to share it, set mesh.secret on every node to what \
+                 `ghmesh secret new` prints",
+            ),
+            SecretNote::LocalOnly { enabled: false } => {
+                f.write_str("mesh.enabled is false, so this cache is for this machine only")
+            }
+        }
+    }
+}
+
+/// Why a secret that was given cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// Its text is not fit.
+    #[error("{origin}: {refusal}")]
+    Refused {
+        /// Where it was given.
+        origin: SecretSource,
+        /// Why, and what to set.
+        refusal: Refusal,
+    },
+    /// One of `mesh.accepted_secrets` is not fit.
+    #[error("mesh.accepted_secrets, number {number}: {refusal}")]
+    AcceptedRefused {
+        /// Which one, from 1.
+        number: usize,
+        /// Why, and what to set.
+        refusal: Refusal,
+    },
+    /// It is longer than any secret.
+    #[error("{origin}: more than {MAX_SECRET_BYTES} bytes are no mesh secret; give what `ghmesh secret new` prints")]
+    TooLong {
+        /// Where it was given.
+        origin: SecretSource,
+    },
+    /// The file cannot be read.
+    #[error("{origin} cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        origin: SecretSource,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Everything that is wrong with the secrets that were given. Never empty.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(SecretError::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct SecretErrors(pub Vec<SecretError>);
+
+/// Chooses the mesh secret. `gh_auth_token` is asked last, and only if it may count: what `gh auth token` prints, or
+/// `None` if gh is not there or not logged in.
+pub fn mesh_secret(
+    settings: &Settings,
+    environment: &Environment,
+    gh_auth_token: impl FnOnce() -> Option<String>,
+) -> Result<SecretChoice, SecretErrors> {
+    if !settings.mesh.enabled {
+        return Ok(SecretChoice::local_only(false, Vec::new()));
+    }
+    let (mut notes, mut errors) = (Vec::new(), Vec::new());
+    let accepted = accepted(settings, &mut errors);
+    let secret = match given(settings, environment, &mut notes) {
+        Ok(None) => lying_around(environment, gh_auth_token, &mut notes),
+        Ok(secret) => secret,
+        Err(error) => {
+            errors.insert(0, error);
+            None
+        }
+    };
+    match secret {
+        _ if !errors.is_empty() => Err(SecretErrors(errors)),
+        None => Ok(SecretChoice::local_only(true, notes)),
+        Some(secret) => Ok(SecretChoice::of(secret, accepted, notes)),
+    }
+}
+
+impl SecretChoice {
+    fn local_only(enabled: bool, mut notes: Vec<SecretNote>) -> Self {
+        notes.push(SecretNote::LocalOnly { enabled });
+        SecretChoice { secret: None, accepted: Vec::new(), notes }
+    }
+
+    fn of(secret: Chosen, all_accepted: Vec<SecretText>, mut notes: Vec<SecretNote>) -> Self {
+        if secret.strength == Strength::Weak {
+            notes.push(SecretNote::Weak { source: secret.source.clone() });
+        }
+        let mut accepted = Vec::new();
+        for text in all_accepted {
+            if text != secret.text && !accepted.contains(&text) {
+                accepted.push(text);
+            }
+        }
+        SecretChoice { secret: Some(secret), accepted, notes }
+    }
+}
+
+fn weakness(settings: &Settings) -> WeakSecrets {
+    if settings.mesh.allow_weak_secret { WeakSecrets::Allowed } else { WeakSecrets::Refused }
+}
+
+fn accepted(settings: &Settings, errors: &mut Vec<SecretError>) -> Vec<SecretText> {
+    for (index, text) in settings.mesh.accepted_secrets.iter().enumerate() {
+        if let Err(refusal) = assess(text.expose(), weakness(settings)) {
+            errors.push(SecretError::AcceptedRefused { number: index + 1, refusal });
+        }
+    }
+    settings.mesh.accepted_secrets.clone()
+}
+
+/// The first secret that somebody gave.
+fn given(
+    settings: &Settings,
+    environment: &Environment,
+    notes: &mut Vec<SecretNote>,
+) -> Result<Option<Chosen>, SecretError> {
+    let (text, origin) = if let Some(text) = &settings.mesh.secret {
+        (text.clone(), SecretSource::Setting)
+    } else if let Some(path) = &settings.mesh.secret_file {
+        (secret_in_file(path, notes)?, SecretSource::File(path.clone()))
+    } else if let Some(text) = variable(environment, PREDECESSOR_VARIABLE) {
+        (text, SecretSource::Predecessor)
+    } else {
+        return Ok(None);
+    };
+    if text.expose().len() > MAX_SECRET_BYTES {
+        return Err(SecretError::TooLong { origin });
+    }
+    match assess(text.expose(), weakness(settings)) {
+        Ok(strength) => Ok(Some(Chosen { text, source: origin, strength })),
+        Err(refusal) => Err(SecretError::Refused { origin, refusal }),
+    }
+}
+
+fn secret_in_file(path: &Path, notes: &mut Vec<SecretNote>) -> Result<SecretText, SecretError> {
+    let origin = || SecretSource::File(path.to_owned());
+    let unreadable = |source| SecretError::Unreadable { origin: origin(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    if is_readable_by_all(path) {
+        notes.push(SecretNote::ReadableByAll { path: path.to_owned() });
+    }
+    let mut text = zeroize::Zeroizing::new(String::with_capacity(MAX_SECRET_BYTES + 1));
+    file.take(MAX_SECRET_BYTES as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() > MAX_SECRET_BYTES {
+        Err(SecretError::TooLong { origin: origin() })
+    } else {
+        Ok(SecretText::new(&text))
+    }
+}
+
+/// Whether every user of this machine can read the file. `false` if that cannot be told.
+pub(super) fn is_readable_by_all(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
+fn variable(environment: &Environment, name: &str) -> Option<SecretText> {
+    environment.get(name).filter(|value| !value.trim().is_empty()).map(|value| SecretText::new(value))
+}
+
+/// The first fit token of those that are there for other purposes.
+fn lying_around(
+    environment: &Environment,
+    gh_auth_token: impl FnOnce() -> Option<String>,
+    notes: &mut Vec<SecretNote>,
+) -> Option<Chosen> {
+    let is_job = environment.get("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+    for name in ["GITHUB_TOKEN", "GH_TOKEN"] {
+        let Some(text) = variable(environment, name) else { continue };
+        let source = SecretSource::Token(name);
+        if is_job {
+            notes.push(SecretNote::Skipped { source, reason: SkipReason::ActionsJob });
+        } else if let Some(chosen) = fit(text, source, notes) {
+            return Some(chosen);
+        }
+    }
+    if is_job {
+        return None;
+    }
+    let text = gh_auth_token().filter(|text| !text.trim().is_empty())?;
+    fit(SecretText::new(&text), SecretSource::GhCommand, notes)
+}
+
+/// `text` as the secret, if it is a long-lived token. Permission for weak secrets is for those that somebody gave.
+fn fit(text: SecretText, source: SecretSource, notes: &mut Vec<SecretNote>) -> Option<Chosen> {
+    let assessed = match text.expose().len() {
+        0..=MAX_SECRET_BYTES => assess(text.expose(), WeakSecrets::Refused).map_err(SkipReason::Refused),
+        _ => Err(SkipReason::TooLong),
+    };
+    match assessed {
+        Ok(strength) => Some(Chosen { text, source, strength }),
+        Err(reason) => {
+            notes.push(SecretNote::Skipped { source, reason });
+            None
+        }
+    }
+}

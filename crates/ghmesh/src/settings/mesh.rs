@@ -1,0 +1,187 @@
+//! `mesh`: who belongs together, and how nodes find each other.
+//!
+//! Which secret is used in the end is decided in `choice`.
+
+use super::address::{self, Use};
+use super::key::{Fallback, Key};
+use super::problem::{Fault, Problem};
+use super::reader::{Reader, check_range};
+use super::secret::SecretText;
+use super::value::Quantity;
+use std::path::PathBuf;
+
+/// Longest name of a cluster in bytes; it goes into every key derivation.
+const MAX_CLUSTER_BYTES: u64 = 64;
+
+static ENABLED: Key = Key {
+    path: "mesh.enabled",
+    default: Fallback::Text("true"),
+    values: "`true`, `false`",
+    meaning: "Whether this node looks for others. `false`: a cache for this machine only; no port is opened, no \
+              secret is looked for.",
+    because: "Sharing is what ghmesh is for.",
+    secret: false,
+};
+static SECRET: Key = Key {
+    path: "mesh.secret",
+    default: Fallback::Unset,
+    values: "text; digits in quotes",
+    meaning: "What the nodes of one mesh share. Whoever knows it can read every answer that is shared, so one mesh \
+              per trust domain. `ghmesh secret new` makes one. Changed on one node only, that node is alone; to \
+              change it everywhere see `mesh.accepted_secrets`.",
+    because: "Without it the next source is tried, see [the mesh secret](#the-mesh-secret).",
+    secret: true,
+};
+static SECRET_FILE: Key = Key {
+    path: "mesh.secret_file",
+    default: Fallback::Unset,
+    values: "path",
+    meaning: "A file that holds the mesh secret, for systemd credentials and mounted Kubernetes secrets. Line ends \
+              behind the secret don't count. Not read if `mesh.secret` is set.",
+    because: "There is no usual place for it.",
+    secret: false,
+};
+static ACCEPTED_SECRETS: Key = Key {
+    path: "mesh.accepted_secrets",
+    default: Fallback::EmptyList,
+    values: "list of texts",
+    meaning: "Secrets of other nodes that are accepted besides our own. For a change without an outage: add the new \
+              secret here on all nodes, then make it `mesh.secret` on all, then remove the old one. Removing one \
+              closes its connections.",
+    because: "Nothing but the own secret is trusted.",
+    secret: true,
+};
+static ALLOW_WEAK_SECRET: Key = Key {
+    path: "mesh.allow_weak_secret",
+    default: Fallback::Text("false"),
+    values: "`true`, `false`",
+    meaning: "Accepts a secret that is neither a long-lived token nor made by `ghmesh secret new`. Whoever can reach \
+              a node's port can then guess it, undisturbed and fast, and read all that is shared.",
+    because: "Length is not randomness: a sentence is guessed.",
+    secret: false,
+};
+static CLUSTER: Key = Key {
+    path: "mesh.cluster",
+    default: Fallback::Text("default"),
+    values: "1 to 64 bytes of text",
+    meaning: "Separates meshes that have the same secret. Nodes with another name never meet.",
+    because: "Most secrets serve one mesh.",
+    secret: false,
+};
+static LISTEN: Key = Key {
+    path: "mesh.listen",
+    default: Fallback::Text("/ip4/0.0.0.0/tcp/9000,/ip6/::/tcp/9000"),
+    values: "list of multiaddrs: `/ip4/…/tcp/…`, `/ip6/…/tcp/…`; port 0 is any free one",
+    meaning: "Where other nodes reach this one. They must get through firewalls on this port; without it this node \
+              can still dial out.",
+    because: "9000 is the predecessor's port. All interfaces: strangers are turned away before anything else by the \
+              proof of the secret.",
+    secret: false,
+};
+static BOOTSTRAP: Key = Key {
+    path: "mesh.bootstrap",
+    default: Fallback::EmptyList,
+    values: "list of multiaddrs: `/ip4`, `/ip6`, `/dns4` or `/dns6`, then `/tcp/…`, then `/p2p/…` if known",
+    meaning: "Nodes to dial at the start, where mDNS cannot find any (routed networks, Kubernetes). One that is up is \
+              enough: it names the others, and they are remembered.",
+    because: "On one LAN none is needed.",
+    secret: false,
+};
+static MDNS: Key = Key {
+    path: "mesh.discovery.mdns",
+    default: Fallback::Text("true"),
+    values: "`true`, `false`",
+    meaning: "Finds nodes on the same network by multicast. `false` where there is none (pod networks, clouds), or to \
+              stay silent.",
+    because: "It needs no configuration, and never leaves the network that the machine is in.",
+    secret: false,
+};
+static MAX_CONNECTIONS: Key = Key {
+    path: "mesh.max_connections",
+    default: Fallback::Text("256"),
+    values: "8 to 4096",
+    meaning: "Most connections to other nodes, of about 100 kB each. A mesh of more nodes than that is not connected \
+              all to all.",
+    because: "Holds meshes of 200 nodes with all connected to all.",
+    secret: false,
+};
+
+pub(super) const KEYS: &[&Key] = &[
+    &ENABLED,
+    &SECRET,
+    &SECRET_FILE,
+    &ACCEPTED_SECRETS,
+    &ALLOW_WEAK_SECRET,
+    &CLUSTER,
+    &LISTEN,
+    &BOOTSTRAP,
+    &MDNS,
+    &MAX_CONNECTIONS,
+];
+
+/// The `mesh` section; `docs/configuration.md` says what each does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mesh {
+    /// Whether this node looks for others.
+    pub enabled: bool,
+    /// The secret as given; its strength is judged by [`super::mesh_secret`].
+    pub secret: Option<SecretText>,
+    /// A file that holds it.
+    pub secret_file: Option<PathBuf>,
+    /// Other nodes' secrets that are accepted.
+    pub accepted_secrets: Vec<SecretText>,
+    /// Whether secrets may be weak.
+    pub allow_weak_secret: bool,
+    /// The mesh's name, 1 to 64 bytes.
+    pub cluster: String,
+    /// Multiaddrs to listen on.
+    pub listen: Vec<String>,
+    /// Multiaddrs to dial at the start.
+    pub bootstrap: Vec<String>,
+    /// How nodes are found.
+    pub discovery: Discovery,
+    /// Most connections, 8 to 4096.
+    pub max_connections: u64,
+}
+
+/// The `mesh.discovery` section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Discovery {
+    /// Whether multicast DNS is used.
+    pub mdns: bool,
+}
+
+impl Mesh {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        Mesh {
+            enabled: reader.value(&ENABLED),
+            secret: reader.optional(&SECRET),
+            secret_file: reader.path(&SECRET_FILE),
+            accepted_secrets: reader.list(&ACCEPTED_SECRETS),
+            allow_weak_secret: reader.value(&ALLOW_WEAK_SECRET),
+            cluster: reader.value(&CLUSTER),
+            listen: reader.list(&LISTEN),
+            bootstrap: reader.list(&BOOTSTRAP),
+            discovery: Discovery { mdns: reader.value(&MDNS) },
+            max_connections: reader.value(&MAX_CONNECTIONS),
+        }
+    }
+
+    /// Notes every value that can be read and still not be used.
+    pub fn validate(&self, problems: &mut Vec<Problem>) {
+        check_addresses(problems, &LISTEN, &self.listen, Use::Listen);
+        check_addresses(problems, &BOOTSTRAP, &self.bootstrap, Use::Dial);
+        let count = |count| Quantity::Count(count);
+        check_range(problems, &MAX_CONNECTIONS, count(self.max_connections), (count(8), count(4096)));
+        let cluster_bytes = Quantity::Bytes(self.cluster.len() as u64);
+        check_range(problems, &CLUSTER, cluster_bytes, (Quantity::Bytes(1), Quantity::Bytes(MAX_CLUSTER_BYTES)));
+    }
+}
+
+fn check_addresses(problems: &mut Vec<Problem>, key: &'static Key, addresses: &[String], usage: Use) {
+    for text in addresses {
+        if let Err(fault) = address::check(text, usage) {
+            problems.push(Problem::of_item(key, text, Fault::Address(fault)));
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Which secret keys the mesh.
+
+use super::*;
+use ghmesh_seal::{Refusal, Strength};
+
+const TOKEN: &str = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+const OTHER_TOKEN: &str = "gho_abcdefghijABCDEFGHIJ0123456789012345";
+const JOB_TOKEN: &str = "ghs_0123456789abcdefghijABCDEFGHIJ012345";
+
+fn choose(machine: &Machine, gh: Option<&str>) -> Result<SecretChoice, SecretErrors> {
+    mesh_secret(&machine.settings(), &machine.inputs.surroundings.environment, || gh.map(str::to_owned))
+}
+
+fn chosen(machine: &Machine, gh: Option<&str>) -> (String, SecretSource) {
+    let choice = choose(machine, gh).unwrap().secret.expect("a secret");
+    (choice.text.expose().to_owned(), choice.source)
+}
+
+/// Each source is added before those that are there, and wins.
+#[test]
+fn the_sources_have_an_order() {
+    let generated = ghmesh_seal::generate([7; 32]);
+    let machine = Machine::new();
+    let printed = "gho_0123456789abcdefghijABCDEFGHIJ012345\n";
+    let gh = Some(printed);
+    assert_eq!(chosen(&machine, gh), (printed.trim().to_owned(), SecretSource::GhCommand));
+    let machine = machine.env("GH_TOKEN", OTHER_TOKEN);
+    assert_eq!(chosen(&machine, gh), (OTHER_TOKEN.to_owned(), SecretSource::Token("GH_TOKEN")));
+    let machine = machine.env("GITHUB_TOKEN", TOKEN);
+    assert_eq!(chosen(&machine, gh), (TOKEN.to_owned(), SecretSource::Token("GITHUB_TOKEN")));
+    let machine = machine.env("CACHE_P2P_SHARED_SECRET", OTHER_TOKEN);
+    assert_eq!(chosen(&machine, gh), (OTHER_TOKEN.to_owned(), SecretSource::Predecessor));
+    let file = machine.write("secret", &format!("{}\r\n", *generated));
+    let machine = machine.env("GHMESH_MESH__SECRET_FILE", file.to_str().unwrap());
+    assert_eq!(chosen(&machine, gh), (generated.to_string(), SecretSource::File(file)));
+    let machine = machine.env("GHMESH_MESH__SECRET", &format!("{TOKEN}\n"));
+    assert_eq!(chosen(&machine, gh), (TOKEN.to_owned(), SecretSource::Setting));
+}
+
+#[test]
+fn gh_is_asked_only_if_its_answer_may_count() {
+    for machine in [
+        Machine::new().env("GH_TOKEN", TOKEN),
+        Machine::new().env("GITHUB_ACTIONS", "true"),
+        Machine::new().env("GHMESH_MESH__ENABLED", "false"),
+        Machine::new().env("GHMESH_MESH__SECRET", "weak"),
+    ] {
+        let environment = &machine.inputs.surroundings.environment;
+        let _ = mesh_secret(&machine.settings(), environment, || panic!("gh was asked"));
+    }
+}
+
+#[test]
+fn a_given_secret_that_is_not_fit_is_refused_and_never_replaced() {
+    for (secret, refusal) in [(JOB_TOKEN, Refusal::ShortLived), ("correct horse battery staple", Refusal::Weak)] {
+        let machine = Machine::new().env("GITHUB_TOKEN", TOKEN);
+        let file = machine.write("secret", secret);
+        for (name, value, source) in [
+            ("GHMESH_MESH__SECRET", secret, "mesh.secret".to_owned()),
+            ("GHMESH_MESH__SECRET_FILE", file.to_str().unwrap(), format!("mesh.secret_file {}", file.display())),
+            ("CACHE_P2P_SHARED_SECRET", secret, "CACHE_P2P_SHARED_SECRET".to_owned()),
+        ] {
+            let machine = Machine::new().env("GITHUB_TOKEN", TOKEN).env(name, value);
+            let error = choose(&machine, None).unwrap_err().to_string();
+            assert_eq!(error, format!("{source}: {refusal}"));
+            assert!(error.contains("ghmesh secret new") && !error.contains(secret), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_weak_secret_can_be_allowed_and_a_job_token_cannot() {
+    let machine = Machine::new().env("GHMESH_MESH__ALLOW_WEAK_SECRET", "true").env("GHMESH_MESH__SECRET", "123456");
+    let choice = choose(&machine, None).unwrap();
+    assert_eq!(choice.secret.unwrap().strength, Strength::Weak);
+    assert_eq!(choice.notes, [SecretNote::Weak { source: SecretSource::Setting }]);
+    assert!(choose(&machine.env("GHMESH_MESH__SECRET", JOB_TOKEN), None).is_err());
+}
+
+#[test]
+fn what_lies_around_and_is_not_fit_is_skipped_with_a_word() {
+    let machine = Machine::new()
+        .env("GHMESH_MESH__ALLOW_WEAK_SECRET", "true")
+        .env("GITHUB_TOKEN", JOB_TOKEN)
+        .env("GH_TOKEN", "weak");
+    let choice = choose(&machine, Some(TOKEN)).unwrap();
+    assert_eq!(choice.secret.unwrap().source, SecretSource::GhCommand);
+    let skipped =
+        |name, refusal| SecretNote::Skipped { source: SecretSource::Token(name), reason: SkipReason::Refused(refusal) };
+    assert_eq!(choice.notes, [skipped("GITHUB_TOKEN", Refusal::ShortLived), skipped("GH_TOKEN", Refusal::Weak)]);
+    assert!(
+        choice.notes[0].to_string().starts_with("GITHUB_TOKEN is not taken as the mesh secret: a ghs_ token lives")
+    );
+}
+
+#[test]
+fn inside_an_actions_job_only_given_secrets_count() {
+    let machine = Machine::new().env("GITHUB_ACTIONS", "true").env("GITHUB_TOKEN", TOKEN);
+    let choice = choose(&machine, Some(TOKEN)).unwrap();
+    assert!(choice.secret.is_none());
+    let skipped = SecretNote::Skipped { source: SecretSource::Token("GITHUB_TOKEN"), reason: SkipReason::ActionsJob };
+    assert_eq!(choice.notes, [skipped, SecretNote::LocalOnly { enabled: true }]);
+    let machine = machine.env("GHMESH_MESH__SECRET", OTHER_TOKEN);
+    assert_eq!(chosen(&machine, None).1, SecretSource::Setting);
+}
+
+#[test]
+fn without_a_secret_one_line_says_what_that_means() {
+    for machine in [Machine::new(), Machine::new().env("GITHUB_TOKEN", " ")] {
+        let choice = choose(&machine, None).unwrap();
+        assert!(choice.secret.is_none() && choice.accepted.is_empty());
+        let lines: Vec<String> = choice.notes.iter().map(SecretNote::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "no mesh secret, so this cache is for this machine only; to share it, set mesh.secret on every node to what \
+              `ghmesh secret new` prints"
+            ]
+        );
+    }
+    let choice = choose(&Machine::new().env("GHMESH_MESH__ENABLED", "0").env("GH_TOKEN", TOKEN), None).unwrap();
+    assert_eq!((choice.secret.is_none(), choice.notes), (true, vec![SecretNote::LocalOnly { enabled: false }]));
+}
+
+#[test]
+fn accepted_secrets_are_judged_and_not_repeated() {
+    let machine = Machine::new().env("GHMESH_MESH__SECRET", TOKEN);
+    let machine = machine.env("GHMESH_MESH__ACCEPTED_SECRETS", &[TOKEN, OTHER_TOKEN, OTHER_TOKEN].join(","));
+    assert_eq!(choose(&machine, None).unwrap().accepted, [SecretText::new(OTHER_TOKEN)]);
+    let machine = machine.env("GHMESH_MESH__ACCEPTED_SECRETS", &[TOKEN, "weak", JOB_TOKEN].join(","));
+    let errors = choose(&machine.env("GHMESH_MESH__SECRET", "weak"), None).unwrap_err();
+    let lines: Vec<String> = errors.0.iter().map(SecretError::to_string).collect();
+    assert_eq!(lines.len(), 3);
+    assert!(
+        lines[0].starts_with("mesh.secret: ") && lines[1].starts_with("mesh.accepted_secrets, number 2: "),
+        "{lines:?}"
+    );
+    assert!(lines[2].starts_with("mesh.accepted_secrets, number 3: a ghs_ token"), "{lines:?}");
+}
+
+#[test]
+fn a_secret_file_must_be_there_and_hold_one() {
+    let with_file = |path: &Path| Machine::new().env("GHMESH_MESH__SECRET_FILE", path.to_str().unwrap());
+    let machine = Machine::new();
+    let error = |path: &Path| choose(&with_file(path), Some(TOKEN)).unwrap_err().to_string();
+    assert!(
+        error(&machine.path("missing")).ends_with("missing cannot be read: No such file or directory (os error 2)")
+    );
+    assert!(error(&machine.path("")).contains("cannot be read: Is a directory"));
+    assert!(error(&machine.write("empty", "\n")).contains("empty: the mesh secret is empty: set mesh.secret"));
+    assert!(error(&machine.write("long", &"x".repeat(4097))).contains("long: more than 4096 bytes are no mesh secret"));
+    std::fs::write(machine.path("binary"), [0xff; 40]).unwrap();
+    assert!(error(&machine.path("binary")).contains("cannot be read: stream did not contain valid UTF-8"));
+}
+
+#[test]
+fn a_secret_file_for_everybody_is_noted() {
+    let machine = Machine::new();
+    let path = machine.write("secret", TOKEN);
+    let machine = machine.env("GHMESH_MESH__SECRET_FILE", path.to_str().unwrap());
+    assert_eq!(choose(&machine, None).unwrap().notes, []);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(choose(&machine, None).unwrap().notes, [SecretNote::ReadableByAll { path }]);
+}
+
+#[test]
+fn a_choice_shows_no_secret() {
+    let machine = Machine::new().env("GHMESH_MESH__SECRET", TOKEN).env("GHMESH_MESH__ACCEPTED_SECRETS", OTHER_TOKEN);
+    let shown = format!("{:?}", choose(&machine, None).unwrap());
+    assert!(!shown.contains(TOKEN) && !shown.contains(OTHER_TOKEN), "{shown}");
+}
