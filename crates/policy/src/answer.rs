@@ -39,9 +39,15 @@ pub enum HitKind {
     /// The origin failed or limited; the entry is no longer fresh.
     Stale,
     /// This request fetched it.
-    Miss,
+    Miss {
+        /// Whether it was committed to the store.
+        stored: bool,
+    },
     /// This request had it confirmed with a 304.
-    Revalidated,
+    Revalidated {
+        /// Whether that was committed to the store.
+        stored: bool,
+    },
 }
 
 impl HitKind {
@@ -49,7 +55,7 @@ impl HitKind {
     pub fn is_hit(self) -> bool {
         match self {
             HitKind::Local | HitKind::Peer | HitKind::Collapsed | HitKind::Stale => true,
-            HitKind::Miss | HitKind::Revalidated => false,
+            HitKind::Miss { .. } | HitKind::Revalidated { .. } => false,
         }
     }
 
@@ -59,8 +65,10 @@ impl HitKind {
             HitKind::Peer => "ghmesh; hit; detail=peer",
             HitKind::Collapsed => "ghmesh; fwd=miss; collapsed",
             HitKind::Stale => "ghmesh; hit; detail=stale",
-            HitKind::Miss => "ghmesh; fwd=miss; stored",
-            HitKind::Revalidated => "ghmesh; fwd=stale; fwd-status=304; stored",
+            HitKind::Miss { stored: true } => "ghmesh; fwd=miss; stored",
+            HitKind::Miss { stored: false } => "ghmesh; fwd=miss",
+            HitKind::Revalidated { stored: true } => "ghmesh; fwd=stale; fwd-status=304; stored",
+            HitKind::Revalidated { stored: false } => "ghmesh; fwd=stale; fwd-status=304",
         }
     }
 }
@@ -208,3 +216,6 @@ fn head(status: StatusCode, headers: HeaderMap) -> Response<()> {
     *response.headers_mut() = headers;
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -377,3 +377,6 @@ fn is_opaque_body(headers: &HeaderMap) -> bool {
     let charset = content_type.split_once("charset=").map(|(_, charset)| charset.trim_matches('"'));
     encoded || charset.is_some_and(|charset| !charset.starts_with("utf-8"))
 }
+
+#[cfg(test)]
+mod tests;

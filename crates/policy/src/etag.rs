@@ -129,6 +129,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::fixtures;
     use http::HeaderName;
 
     const NOTHING: &str = "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"";
@@ -221,5 +222,28 @@ mod tests {
         // that the origin sent.
         let request = headers(&[("accept", "a/b")]);
         assert_eq!(computed(["Accept"], &request, b"{}"), computed(["Cookie"], &request, b"a/b:{}"));
+    }
+
+    #[test]
+    fn threat_3_only_an_etag_of_this_credential_is_offered() {
+        let read = fixtures::read("/repos/o/r", &[("authorization", "token a"), ("if-none-match", "\"theirs\"")]);
+        let mut entry = fixtures::entry(&[("vary", "Accept, Authorization"), ("vary", "Cookie")], b"{}");
+        assert_eq!(conditional(&read, &entry, b"{}").unwrap(), "W/\"abc\"", "its own, not the client's");
+        entry.etag = Some(for_entry(&read, &entry, b"{}"));
+        assert_eq!(entry.etag, Some(format!("W/{}", sha256("*/*:token a:{}"))));
+        for etag in [None, Some("abc".to_owned())] {
+            entry.etag = etag;
+            assert_eq!(conditional(&read, &entry, b"{}"), None);
+        }
+    }
+
+    #[test]
+    fn whether_the_formula_holds_is_seen_from_an_answer() {
+        let read = fixtures::read("/repos/o/r", &[]);
+        let etag = computed(["Accept"], &read.upstream, b"{}");
+        let answer = fixtures::headers(&[("etag", &format!("W/{etag}")), ("vary", "Accept")]);
+        assert_eq!(formula_holds(&read, &answer, b"{}"), Some(true));
+        assert_eq!(formula_holds(&read, &answer, b"{ }"), Some(false));
+        assert_eq!(formula_holds(&read, &HeaderMap::new(), b"{}"), None);
     }
 }

@@ -105,3 +105,6 @@ fn stored_directives(entry: &Entry) -> impl Iterator<Item = (String, Option<&str
 pub fn admitted(scopes: &[Scope], confirmed_at: Millis, tombstone: &dyn Fn(&Scope) -> Option<Millis>) -> bool {
     scopes.iter().filter_map(tombstone).all(|buried| confirmed_at >= buried.after(TOMBSTONE_MARGIN))
 }
+
+#[cfg(test)]
+mod tests;

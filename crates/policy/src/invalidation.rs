@@ -194,3 +194,6 @@ fn group_paths(segments: &[String]) -> Vec<String> {
 fn groups_of(repository: &str, area: &str) -> Vec<String> {
     Group::of_read(area).into_iter().map(|group| group.path(repository)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ pub mod caller;
 pub mod classify;
 pub mod credential;
 pub mod etag;
+#[cfg(test)]
+mod fixtures;
 pub mod freshness;
 pub mod headers;
 pub mod invalidation;

@@ -235,14 +235,19 @@ fn valid_url(text: &str) -> Result<Url, OriginsProblem> {
     Ok(url)
 }
 
-/// A host and a port, as in `Host`; `None` for anything else.
+/// A host and a port, as in `Host`; `None` for anything else, such as userinfo, a list, or an address in an unusual form.
 fn name(text: &str) -> Option<Name> {
     let authority: Authority = text.parse().ok()?;
     let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
-    let port = authority.port_u16();
-    let complete =
-        authority.as_str().len() == authority.host().len() + authority.port().map_or(0, |port| port.as_str().len() + 1);
-    (complete && Host::parse(&host).is_ok_and(|parsed| parsed.to_string() == host)).then_some(Name { host, port })
+    let port_length = authority.port().map_or(0, |port| port.as_str().len() + 1);
+    let complete = authority.as_str().len() == authority.host().len() + port_length;
+    (complete && is_host(&host)).then(|| Name { host, port: authority.port_u16() })
+}
+
+/// A domain of letters, digits, hyphens and underscores, or an address as it is usually written.
+fn is_host(host: &str) -> bool {
+    let domain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
+    (domain || host.starts_with('[')) && Host::parse(host).is_ok_and(|parsed| parsed.to_string() == host)
 }
 
 impl Name {
@@ -282,3 +287,6 @@ fn is_local(ip: IpAddr) -> bool {
         IpAddr::V6(ip) => ip == Ipv6Addr::LOCALHOST || ip.is_unique_local() || ip.is_unicast_link_local(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,6 +89,7 @@ impl Scan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::{entry, read};
 
     #[test]
     fn items_of_an_array_are_counted() {
@@ -105,5 +106,28 @@ mod tests {
             assert_eq!(array_length(body.as_bytes(), 100), items, "{body}");
         }
         assert_eq!(array_length("[1,2,3,4]".as_bytes(), 2), Some(2), "no further than needed");
+    }
+
+    #[test]
+    fn threat_4_a_full_page_without_next_is_never_confirmed_by_a_304_alone() {
+        let list = |items: usize| format!("[{}]", vec!["1"; items].join(",")).into_bytes();
+        let prev = ("link", "<https://api.github.com/x?page=1>; rel=\"prev\"");
+        let next = ("link", "<https://api.github.com/x?page=3>; rel=\"next\"");
+        for (uri, items, link, whole) in [
+            ("/repos/o/r/issues", 30, None, true),
+            ("/repos/o/r/issues", 29, None, false),
+            ("/repos/o/r/issues?page=2", 30, Some(prev), true),
+            ("/repos/o/r/issues?page=2", 30, Some(next), false),
+            ("/repos/o/r/issues?per_page=5", 5, None, true),
+            ("/repos/o/r/issues?per_page=100", 100, None, true),
+            ("/repos/o/r/issues?per_page=1000", 100, None, true),
+            ("/repos/o/r/issues?per_page=x", 30, None, true),
+            ("/repos/o/r/contents/src", 31, None, false),
+        ] {
+            let body = list(items);
+            let entry = entry(link.as_slice(), &body);
+            assert_eq!(may_have_grown(&read(uri, &[]), &entry, &body), whole, "{uri} with {items} items");
+            assert_eq!(crate::etag::conditional(&read(uri, &[]), &entry, &body).is_none(), whole, "{uri}");
+        }
     }
 }

@@ -166,3 +166,6 @@ pub fn is_acceptable(read: &Read, kept: &[(String, String)]) -> bool {
 pub fn origin_date(response: &HeaderMap) -> Option<u64> {
     response.get(header::DATE).and_then(|value| caller::unix_seconds(value.to_str().ok()?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use crate::target::{self, Target, TargetKind};
 use http::header::{self, HeaderMap};
 use http::request::Parts;
 use http::uri::Scheme;
-use http::{Method, Uri};
+use http::{Method, StatusCode, Uri};
 use std::net::SocketAddr;
 
 /// GitHub hosts that are no API, each always allowed: device login, uploads, archives.
@@ -76,6 +76,21 @@ impl Origins {
             return api.upload(location);
         }
         self.elsewhere(&authority, location, granted)
+    }
+
+    /// The authority that an answer of GitHub's redirects to, as `granted` is asked for it later. `None` where the answer is no
+    /// redirect or not from GitHub itself (what is named by a granted host is not granted in turn), or where it names an
+    /// address that isn't public although GitHub is: nobody outside may choose what is called inside.
+    pub fn granted_by(&self, target: &Target, status: StatusCode, response: &HeaderMap) -> Option<String> {
+        let from_github = self.apis.iter().any(|api| api.authority == target.authority) || is_github(&target.authority);
+        if !status.is_redirection() || !from_github {
+            return None;
+        }
+        let location: Uri = response.get(header::LOCATION)?.to_str().ok()?.parse().ok()?;
+        let named = name(location.authority()?.as_str())?;
+        let local = named.is_loopback() || named.ip().is_some_and(is_local);
+        let origin_is_local = self.apis.iter().any(|api| api.scheme == Scheme::HTTP);
+        (!local || origin_is_local).then(|| named.authority())
     }
 
     fn alias(&self, authority: &str) -> Option<(&Api, &Alias)> {
@@ -157,6 +172,10 @@ impl Name {
     fn shown(&self) -> String {
         self.port.map_or_else(|| self.host.clone(), |port| format!("{}:{port}", self.host))
     }
+}
+
+fn is_github(host: &str) -> bool {
+    GITHUB_HOSTS.contains(&host) || (host.ends_with(GITHUB_CONTENT) && host.len() > GITHUB_CONTENT.len())
 }
 
 /// What `path` means in `style`, and the prefix that the caller's own URLs have before a REST path.
