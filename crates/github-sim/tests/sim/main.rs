@@ -1,0 +1,5 @@
+//! The simulator over real connections.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+mod rest;
