@@ -1,0 +1,182 @@
+//! Tables, their rows, and how rows are sealed.
+//!
+//! | table | row | value |
+//! |---|---|---|
+//! | `meta/1` | `state` | [`State`], sealed |
+//! | `entries/1` | name of the slot | slot, entry, boot, sealed |
+//! | `bodies/1` | name of the CID, chunk number | up to [`CHUNK_BYTES`] of the body, sealed |
+//! | `peers/1` | name of the member | [`RememberedPeer`], sealed |
+//! | `tombstones/1` | name of the scope | scope and moment, sealed |
+//! | `index/1` | name of the slot | place in the order, cost in bytes, name of the CID |
+//! | `order/1` | place in the order, oldest use first | name of the slot |
+//! | `references/1` | name of the CID | entries that name it, its length, whether it is here |
+//!
+//! Names are keyed hashes. The number in a table's name is its schema: another shape gets another number.
+
+use ghmesh_model::{CacheKey, Entry, Fingerprint, LocalFingerprint, MemberId, Millis, Scope, WireKey, cbor};
+use ghmesh_seal::DataKey;
+use redb::TableDefinition;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// A row's name: a keyed hash.
+pub(crate) type Name = [u8; 32];
+/// Values that are sealed, by their row's name.
+pub(crate) type Sealed = TableDefinition<'static, &'static Name, &'static [u8]>;
+
+pub(crate) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta/1");
+pub(crate) const ENTRIES: Sealed = TableDefinition::new("entries/1");
+pub(crate) const BODIES: TableDefinition<'static, (&'static Name, u32), &'static [u8]> =
+    TableDefinition::new("bodies/1");
+pub(crate) const PEERS: Sealed = TableDefinition::new("peers/1");
+pub(crate) const TOMBSTONES: Sealed = TableDefinition::new("tombstones/1");
+/// Place in the order, cost in bytes, name of the CID.
+pub(crate) const INDEX: TableDefinition<'static, &'static Name, (u64, u64, &'static Name)> =
+    TableDefinition::new("index/1");
+pub(crate) const ORDER: TableDefinition<'static, u64, &'static Name> = TableDefinition::new("order/1");
+/// Entries that name it, length in bytes (0 where it is not here), whether it is here.
+pub(crate) const REFERENCES: TableDefinition<'static, &'static Name, (u64, u64, bool)> =
+    TableDefinition::new("references/1");
+
+/// The only row of `meta/1`.
+pub(crate) const STATE_ROW: &str = "state";
+/// Bytes of a body in one row: with its seal and key it fills a page of 32 KiB even where nothing compresses.
+pub(crate) const CHUNK_BYTES: usize = 32 * 1024 - 128;
+/// Largest entry, encoded: 16 headers of 8 KiB, two records of 24 KiB, 8 KiB of target, and room.
+pub(crate) const MAX_ENTRY_BYTES: usize = 256 * 1024;
+/// Largest of the small rows: a peer's with its addresses.
+const MAX_SMALL_BYTES: usize = 4 * 1024;
+/// What an entry costs beyond its own bytes: its rows in the index and order, seals, names.
+pub(crate) const ENTRY_OVERHEAD_BYTES: u64 = 256;
+
+/// Where an entry is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Slot {
+    /// For callers of this node who present the credential.
+    Local(CacheKey, LocalFingerprint),
+    /// What a peer sent and nobody here has asked for yet: unusable until a caller presents the credential.
+    Offer(WireKey, Fingerprint),
+}
+
+impl Slot {
+    fn bytes(&self) -> [u8; 65] {
+        let (kind, key, credential) = match self {
+            Slot::Local(key, credential) => (1, &key.0, &credential.0),
+            Slot::Offer(key, credential) => (2, &key.0, &credential.0),
+        };
+        let mut bytes = [kind; 65];
+        bytes[1..33].copy_from_slice(key);
+        bytes[33..].copy_from_slice(credential);
+        bytes
+    }
+
+    pub(crate) fn name(&self, key: &DataKey) -> Name {
+        key.row_name("entries/1", &self.bytes())
+    }
+}
+
+/// A peer worth dialling after a restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RememberedPeer {
+    /// Who it is.
+    pub member: MemberId,
+    /// Multiaddrs that worked, best first.
+    pub addresses: Vec<String>,
+    /// When it was last connected, on this node's timeline.
+    pub last_seen: Millis,
+}
+
+/// What every commit updates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// Counts opens; the one that is open now.
+    pub(crate) boot: u64,
+    /// The node's time at the last commit.
+    pub(crate) clock: Millis,
+    /// Next free place in the order.
+    pub(crate) next_order: u64,
+    /// Bytes of all entries and bodies.
+    pub(crate) bytes: u64,
+    /// The last boot that found the clock set back: ages of what was written before it are unknown.
+    pub(crate) clock_set_back: u64,
+}
+
+/// An entry as it is read.
+#[derive(Deserialize)]
+pub(crate) struct EntryRow {
+    pub(crate) slot: Slot,
+    pub(crate) entry: Entry,
+    pub(crate) boot: u64,
+}
+
+/// The same as it is written.
+#[derive(Serialize)]
+pub(crate) struct EntryRowRef<'a> {
+    pub(crate) slot: &'a Slot,
+    pub(crate) entry: &'a Entry,
+    pub(crate) boot: u64,
+}
+
+impl EntryRow {
+    pub(crate) fn open(key: &DataKey, name: &Name, sealed: &[u8]) -> Option<Self> {
+        open(key, "entries/1", name, sealed, MAX_ENTRY_BYTES)
+    }
+}
+
+/// The name of a body's rows.
+pub(crate) fn body_name(key: &DataKey, cid: &ghmesh_model::BodyCid) -> Name {
+    key.row_name("bodies/1", &cid.0)
+}
+
+/// A chunk's row as it is bound into the seal.
+pub(crate) fn chunk_row(name: &Name, chunk: u32) -> [u8; 36] {
+    let mut row = [0; 36];
+    row[..32].copy_from_slice(name);
+    row[32..].copy_from_slice(&chunk.to_be_bytes());
+    row
+}
+
+pub(crate) fn seal_bytes(key: &DataKey, table: &str, row: &[u8], plain: &[u8]) -> Vec<u8> {
+    key.seal_row(table, row, rand::random(), plain)
+}
+
+pub(crate) fn seal_state(key: &DataKey, state: &State) -> Vec<u8> {
+    seal_bytes(key, "meta/1", STATE_ROW.as_bytes(), &cbor::encode(state))
+}
+
+pub(crate) fn open_state(key: &DataKey, sealed: &[u8]) -> Option<State> {
+    open(key, "meta/1", STATE_ROW.as_bytes(), sealed, MAX_SMALL_BYTES)
+}
+
+pub(crate) fn peer_name(key: &DataKey, member: &MemberId) -> Name {
+    key.row_name("peers/1", &member.0)
+}
+
+pub(crate) fn seal_peer(key: &DataKey, name: &Name, peer: &RememberedPeer) -> Vec<u8> {
+    seal_bytes(key, "peers/1", name, &cbor::encode(peer))
+}
+
+pub(crate) fn open_peer(key: &DataKey, name: &Name, sealed: &[u8]) -> Option<RememberedPeer> {
+    open(key, "peers/1", name, sealed, MAX_SMALL_BYTES)
+}
+
+pub(crate) fn tombstone_name(key: &DataKey, scope: &Scope) -> Name {
+    key.row_name("tombstones/1", &scope.0)
+}
+
+pub(crate) fn seal_tombstone(key: &DataKey, name: &Name, tombstone: &(Scope, Millis)) -> Vec<u8> {
+    seal_bytes(key, "tombstones/1", name, &cbor::encode(tombstone))
+}
+
+pub(crate) fn open_tombstone(key: &DataKey, name: &Name, sealed: &[u8]) -> Option<(Scope, Millis)> {
+    open(key, "tombstones/1", name, sealed, MAX_SMALL_BYTES)
+}
+
+/// `None`, and a line in the log, for a row that was damaged: whoever reads goes on as if it were not there.
+fn open<T: DeserializeOwned>(key: &DataKey, table: &str, row: &[u8], sealed: &[u8], limit: usize) -> Option<T> {
+    let plain = key
+        .open_row(table, row, sealed, limit)
+        .inspect_err(|error| tracing::warn!(table, %error, "a damaged row in the cache"))
+        .ok()?;
+    cbor::decode(&plain, limit).inspect_err(|error| tracing::warn!(table, %error, "a malformed row in the cache")).ok()
+}

@@ -1,0 +1,166 @@
+//! The thread that writes: takes what is queued, commits it as one transaction, then answers all.
+
+use crate::batch::{Batch, Bounds, Change};
+use crate::error::StoreError;
+use crate::memory::Effect;
+use crate::rows::State;
+use crate::store::Shared;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+/// Changes in one transaction: at 0.2 ms for a sync and some 10 µs for a change, waiting for more gains nothing.
+const MAX_BATCH: usize = 256;
+/// Bytes of bodies in one transaction; with more, those that wait behind it wait too long.
+const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// After a failed write: how long others fail at once before the next try.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a handle sends.
+pub(crate) struct Command {
+    pub(crate) request: Request,
+    pub(crate) reply: oneshot::Sender<Result<(), StoreError>>,
+    /// The queue's room that its bytes take.
+    pub(crate) room: OwnedSemaphorePermit,
+}
+
+pub(crate) enum Request {
+    Change(Change),
+    Close,
+}
+
+impl Request {
+    fn bytes(&self) -> usize {
+        match self {
+            Request::Change(Change::Put { body: Some(body), .. }) => body.len(),
+            Request::Change(_) | Request::Close => 0,
+        }
+    }
+}
+
+pub(crate) struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) queue: mpsc::Receiver<Command>,
+    pub(crate) state: State,
+    /// Until when writes fail at once, and why.
+    pub(crate) broken: Option<(Instant, Arc<redb::Error>)>,
+}
+
+type Reply = (oneshot::Sender<Result<(), StoreError>>, Result<(), StoreError>);
+
+impl Writer {
+    /// Runs until the store is closed or its last handle is dropped.
+    pub(crate) fn run(mut self) {
+        while let Some(first) = self.queue.blocking_recv() {
+            let commands = self.collect(first);
+            if self.handle(commands).is_break() {
+                break;
+            }
+        }
+    }
+
+    fn collect(&mut self, first: Command) -> Vec<Command> {
+        let mut bytes = first.request.bytes();
+        let mut commands = vec![first];
+        while commands.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
+            let Ok(next) = self.queue.try_recv() else { break };
+            bytes += next.request.bytes();
+            commands.push(next);
+        }
+        commands
+    }
+
+    fn handle(&mut self, commands: Vec<Command>) -> ControlFlow<()> {
+        let mut closing = Vec::new();
+        let mut changes = Vec::new();
+        let mut room = Vec::new();
+        for command in commands {
+            room.push(command.room);
+            match command.request {
+                Request::Change(change) => changes.push((change, command.reply)),
+                Request::Close => closing.push(command.reply),
+            }
+        }
+        if !changes.is_empty() {
+            self.write(changes);
+        }
+        if closing.is_empty() { ControlFlow::Continue(()) } else { self.close(closing) }
+    }
+
+    /// Leaves a mark of the time, then lets the file and the directory go.
+    fn close(&mut self, replies: Vec<oneshot::Sender<Result<(), StoreError>>>) -> ControlFlow<()> {
+        let marked = self.commit(&[Change::Mark]).map(|_| ()).map_err(|error| StoreError::Write(Arc::new(error)));
+        self.shared.database.close();
+        self.shared.memory.clear();
+        self.shared.lock.release();
+        replies.into_iter().for_each(|reply| drop(reply.send(marked.clone())));
+        ControlFlow::Break(())
+    }
+
+    fn write(&mut self, changes: Vec<(Change, oneshot::Sender<Result<(), StoreError>>)>) {
+        let (changes, replies): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
+        let outcomes = self.try_commit(&changes);
+        // The bytes of bodies are given back before anybody is answered who might send more.
+        drop(changes);
+        let answers: Vec<Reply> = match outcomes {
+            Ok(outcomes) => replies.into_iter().zip(outcomes).collect(),
+            Err(error) => replies.into_iter().map(|reply| (reply, Err(StoreError::Write(error.clone())))).collect(),
+        };
+        // Who no longer waits needs no answer.
+        answers.into_iter().for_each(|(reply, outcome)| drop(reply.send(outcome)));
+    }
+
+    fn try_commit(&mut self, changes: &[Change]) -> Result<Vec<Result<(), StoreError>>, Arc<redb::Error>> {
+        if let Some((until, error)) = &self.broken {
+            if Instant::now() < *until {
+                return Err(error.clone());
+            }
+            self.reopen().map_err(|error| self.pause(error))?;
+        }
+        self.commit(changes).map_err(|error| {
+            tracing::error!(%error, "the cache could not be written");
+            // What the failed commit left is known only from the file; memory may say otherwise. Readers need it open, too.
+            let reopened = self.reopen();
+            self.shared.memory.clear();
+            self.pause(reopened.err().unwrap_or(error))
+        })
+    }
+
+    /// Lets writes fail at once for a while: trying costs a reopening each time, and a disk stays full for longer.
+    fn pause(&mut self, error: redb::Error) -> Arc<redb::Error> {
+        let error = Arc::new(error);
+        self.broken = Some((Instant::now() + RETRY_PAUSE, error.clone()));
+        error
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<Vec<Result<(), StoreError>>, redb::Error> {
+        let shared = &self.shared;
+        let (outcomes, state, effects, entries) = shared.database.with(|database| {
+            let transaction = database.begin_write()?;
+            let bounds = Bounds { bytes: shared.config.max_bytes, entries: shared.config.max_entries };
+            let mut batch = Batch::open(&transaction, &shared.key, bounds, self.state)?;
+            let outcomes = changes.iter().map(|change| batch.apply(change)).collect::<Result<Vec<_>, _>>()?;
+            let (state, effects, entries) = batch.finish(shared.memory.used(), (shared.clock)())?;
+            transaction.commit()?;
+            Ok((outcomes, state, effects, entries))
+        })?;
+        self.committed(state, effects, entries);
+        Ok(outcomes)
+    }
+
+    fn committed(&mut self, state: State, effects: Vec<Effect>, entries: u64) {
+        self.state = state;
+        self.shared.memory.apply(effects);
+        self.shared.bytes.store(state.bytes, Ordering::Relaxed);
+        self.shared.entries.store(entries, Ordering::Relaxed);
+    }
+
+    fn reopen(&mut self) -> Result<(), redb::Error> {
+        self.shared.database.reopen()?;
+        self.state = self.shared.load_state()?;
+        self.broken = None;
+        Ok(())
+    }
+}
