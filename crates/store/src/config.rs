@@ -8,8 +8,8 @@ pub struct Config {
     /// The node's data directory. Made with mode 0700 where it is missing, parents too.
     pub dir: PathBuf,
     /// Most bytes that entries and bodies may have together. A body counts once, at its full length; on disk it is
-    /// compressed (JSON to about a fifth), so that the file usually stays far below. Text that doesn't compress can make
-    /// the file half as large again, as pages are not filled to the end.
+    /// compressed, so that JSON takes about half of this. What doesn't compress may take up to three times as much, for
+    /// pages are not filled to the end, and a commit writes beside what it replaces.
     pub max_bytes: u64,
     /// Most entries; at least 1.
     pub max_entries: u64,

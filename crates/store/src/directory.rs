@@ -12,7 +12,8 @@ const KEY_FILE: &str = "data.key";
 const LOCK_FILE: &str = "lock";
 const DATABASE_FILE: &str = "store.redb";
 /// What may lie in a directory that is ghmesh's own: the store's files, the node's identity, its socket.
-const OWN_FILES: [&str; 6] = [KEY_FILE, "data.key.new", LOCK_FILE, DATABASE_FILE, "identity", "ghmesh.sock"];
+const OWN_FILES: [&str; 7] =
+    [KEY_FILE, "data.key.new", LOCK_FILE, DATABASE_FILE, "identity", "identity.new", "ghmesh.sock"];
 const KEY_BYTES: usize = 32;
 const OTHERS: u32 = 0o077;
 
