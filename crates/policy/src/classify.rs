@@ -352,9 +352,7 @@ fn invalidates(parts: &Parts, target: &Target) -> Vec<Scope> {
         TargetKind::GraphQl => is_opaque_body(&parts.headers),
         TargetKind::Api | TargetKind::Other => !is_safe(&parts.method) || is_overridden(&parts.headers),
     };
-    // A GET that an override turns into another method may be any of them.
-    let method = if is_safe(&parts.method) { &Method::PATCH } else { &parts.method };
-    if written { invalidation::scopes_of_write(method, target) } else { Vec::new() }
+    if written { invalidation::scopes_of_write(&parts.method, target) } else { Vec::new() }
 }
 
 /// "Safe" (RFC 9110 §9.2.1): GET, HEAD, OPTIONS, TRACE.

@@ -22,8 +22,8 @@ use percent_encoding::percent_decode_str;
 use routes::Group;
 use touched::Touched;
 
-/// Deepest path prefix that is a scope of its own. A deeper write covers the prefix of this depth. Leaves room in
-/// [`limits::MAX_SCOPES`] for the host, the path itself and the groups.
+/// Deepest path prefix that is a scope of its own. Leaves room in [`limits::MAX_SCOPES`] for the host, the path itself and the
+/// groups; no write names a subtree of more than five segments.
 const MAX_DEPTH: usize = 24;
 
 /// The scopes that an answer to a read of `target` belongs to: at most [`limits::MAX_SCOPES`], the host's first. Empty where

@@ -1,7 +1,7 @@
 //! Collects the scopes of one write.
 
+use super::own_path;
 use super::routes::{self, Group};
-use super::{MAX_DEPTH, own_path};
 use ghmesh_model::{Scope, limits};
 use http::Method;
 use std::collections::BTreeSet;
@@ -36,7 +36,7 @@ impl<'a> Touched<'a> {
             ["teams", ..] => self.below(&["teams", "orgs", "organizations", "user"]),
             ["notifications", ..] => self.below(&["notifications"]),
             // Taking back a token or a grant takes back proofs of access to anything.
-            ["applications" | "installation", ..] if method == Method::DELETE => self.below(&[""]),
+            ["applications" | "installation", ..] if method != Method::POST => self.below(&[""]),
             [first, second, ..] => self.subtree(&[first, second]),
             [only] => self.subtree(&[only]),
             [] => self.below(&[""]),
@@ -142,8 +142,7 @@ impl<'a> Touched<'a> {
     }
 
     fn subtree(&mut self, segments: &[&str]) {
-        let depth = segments.len().min(MAX_DEPTH);
-        self.add(&path_of(&segments[..depth]));
+        self.add(&path_of(segments));
     }
 
     fn alone(&mut self, segments: &[&str]) {
