@@ -3,7 +3,7 @@
 //! A read is sent upstream with exactly these headers: `Accept`, `Authorization` and `X-GitHub-Api-Version` as the caller sent
 //! them, and a constant `User-Agent` and `Accept-Encoding`. The cache key, the credential and the ETag come from that final
 //! request, so what is keyed is what was asked. A client's header is therefore one of three kinds: it is sent; or it is known to
-//! change nothing in a read's answer and left out ([`LEFT_OUT`]); or the request passes through with it, around the cache.
+//! change nothing in a read's answer and left out (`LEFT_OUT`); or the request passes through with it, around the cache.
 
 use crate::caller::{Caller, Conditionals, Directives, GH_CACHE_TTL};
 use crate::credential::Credential;

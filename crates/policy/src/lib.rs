@@ -1,6 +1,6 @@
 //! What GitHub and HTTP allow a cache between a client and the GitHub API to do.
 //!
-//! A client's request comes in as [`http::request::Parts`]. [`classify`] either refuses it, or says where it goes and whether
+//! A client's request comes in as [`http::request::Parts`]. [`classify()`] either refuses it, or says where it goes and whether
 //! it is a [`Read`], which may be answered from the cache, or a [`Pass`], which is streamed through. What is ambiguous passes.
 //! For a read, [`storable`] decides whether the origin's answer may be kept, [`freshness`] whether a kept one may be used,
 //! [`etag`] and [`pagination`] how it is confirmed at no cost, and [`answer`] writes the head of what the client gets. For a

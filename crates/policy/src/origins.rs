@@ -1,6 +1,6 @@
 //! The hosts that requests may go to, and how a request says which of them it means.
 //!
-//! A request reaches the daemon in one of these shapes, and all of them end at the same [`Target`]:
+//! A request reaches the daemon in one of these shapes, and all of them end at the same [`Target`](crate::Target):
 //!
 //! | shape | example | sent by |
 //! |---|---|---|
