@@ -73,6 +73,12 @@ impl Budgets {
         self.lookup() / 3
     }
 
+    /// When to let a standby decide in a silent owner's place: three quarters of the budget. Two round trips at the 99th
+    /// percentile are left for its answer.
+    pub fn turn_away(&self) -> Duration {
+        self.lookup() * 3 / 4
+    }
+
     /// How long a lease lasts: twice the origin's 99th percentile, within 1 to 10 s; 3 s at first.
     pub fn lease(&self) -> Duration {
         let learned = self.fetches.percentile(99, 8).map(|p99| p99 * 2);

@@ -1,11 +1,15 @@
-//! What an owner knows of a fetch that somebody was told to make, and who waits for it.
+//! What a node knows of a fetch that somebody was told to make, and who waits for it.
 
 use crate::LookupId;
 use ghmesh_model::{MemberId, Millis};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Members that wait for one lease and are pushed its outcome. Those beyond hear of it by gossip, or ask again.
 const MAX_WAITERS: usize = 256;
+
+/// How much older than it is a confirmation may seem: the origin's `Date` counts whole seconds, and its clock is estimated.
+const DATE_SLACK: Duration = Duration::from_secs(2);
 
 /// Who was told to fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,18 +24,30 @@ pub(crate) enum Holder {
 #[derive(Clone, Debug)]
 pub(crate) struct Lease {
     pub(crate) holder: Holder,
+    /// When it was first granted: what was confirmed before is not its outcome.
+    pub(crate) since: Millis,
     pub(crate) until: Millis,
     pub(crate) waiters: BTreeSet<MemberId>,
 }
 
 impl Lease {
-    pub(crate) fn new(holder: Holder, until: Millis) -> Self {
-        Lease { holder, until, waiters: BTreeSet::new() }
+    /// A grant. Who waited for `earlier` now waits for this.
+    pub(crate) fn new(holder: Holder, now: Millis, until: Millis, earlier: Option<Lease>) -> Self {
+        let (since, mut waiters) = earlier.map_or((now, BTreeSet::new()), |lease| (lease.since, lease.waiters));
+        if let Holder::Member(member) = holder {
+            waiters.remove(&member);
+        }
+        Lease { holder, since, until, waiters }
     }
 
     pub(crate) fn wait(&mut self, member: MemberId) {
         if self.waiters.len() < MAX_WAITERS {
             self.waiters.insert(member);
         }
+    }
+
+    /// Whether a confirmation of that moment can be what the holder was to bring.
+    pub(crate) fn ends_with(&self, confirmed_at: Millis) -> bool {
+        confirmed_at.after(DATE_SLACK) >= self.since
     }
 }

@@ -5,6 +5,11 @@
 //! (here it is), *coming* (somebody fetches, wait) or *lease* (you fetch). A lease saves cost only; nothing that a caller
 //! may see rests on it. When members are silent, dead or wrong, a lookup ends with a fetch of its own within its budget.
 //!
+//! A slow owner is hedged: at a third of the budget its first standby is asked whether it has the answer, at three quarters
+//! it is asked to decide in the owner's place. Who fetches, for whatever reason, tells whoever asks that it does. Who holds a
+//! lease waits for another's fetch only where a member ranked *below* its lessor tells of it (an owner from before): the
+//! order is the same for everybody, so no two holders ever wait for each other.
+//!
 //! The crate decides and does nothing: [`Fleet::handle`] takes one input and the time and appends outputs, effects as data.
 //! It holds no clock, socket or randomness, so that the same inputs always give the same outputs.
 
@@ -13,10 +18,11 @@ mod lease;
 mod lookup;
 mod rank;
 mod state;
+mod timers;
 
 pub use budget::Budgets;
 pub use rank::owners;
-pub use state::{Config, Counters, Fleet};
+pub use state::{Config, Counters, Fleet, Load};
 
 use ghmesh_model::{Fingerprint, MemberId, Millis, WireKey};
 use std::time::Duration;
@@ -92,6 +98,11 @@ pub enum Input {
         /// The lookup that goes on.
         lookup: LookupId,
     },
+    /// What an [`Output::Check`] pointed to is not enough.
+    Checked {
+        /// The lookup that goes on.
+        lookup: LookupId,
+    },
     /// A member answered.
     Answered {
         /// Which question.
@@ -121,8 +132,10 @@ pub enum Input {
     Arrived {
         /// Of what.
         subject: Subject,
+        /// When the origin confirmed it, on this node's timeline.
+        confirmed_at: Millis,
     },
-    /// A member that held this node's lease gave it up.
+    /// A member's fetch came to nothing: it held this node's lease, or told this node to wait for whoever held its own.
     Released {
         /// Who.
         from: MemberId,
@@ -186,7 +199,7 @@ pub enum Output {
         /// The question whose answer holds the records.
         ask: AskId,
     },
-    /// Something arrived in the store: read it again. If it is not enough say nothing; the lookup goes on waiting.
+    /// Something arrived in the store: read it again. If it is not enough, [`Input::Checked`].
     Check {
         /// The lookup.
         lookup: LookupId,

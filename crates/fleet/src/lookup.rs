@@ -10,10 +10,19 @@ use std::time::Duration;
 pub(crate) enum Phase {
     /// Looking for a member that has it or says who fetches.
     Asking,
-    /// It holds the lease and looks once whether a standby has what the owner lacks (the owner may be new).
-    Peeking,
+    /// It holds the lease that this member (or this node) granted, and looks once whether a standby has what the owner
+    /// lacks (the owner may be new).
+    Peeking {
+        /// Who granted it.
+        lessor: MemberId,
+    },
     /// Another fetches.
-    Waiting,
+    Waiting {
+        /// Who said so. `None`: this node's own lease.
+        on: Option<MemberId>,
+        /// Whether what it waits for has come. If that was not enough, there is nothing more to wait for.
+        come: bool,
+    },
     /// The shell verifies what a member sent.
     Using,
     /// It was told to go to the origin.
@@ -30,25 +39,37 @@ pub(crate) struct Lookup {
     pub(crate) until: Millis,
     /// Questions whose answers are awaited.
     pub(crate) open: BTreeSet<AskId>,
-    /// Members that were asked for a lease in this round.
+    /// Members that were asked for a lease in this round. At most as many as are ranked.
     pub(crate) asked: BTreeSet<MemberId>,
-    /// The member that granted the lease: it is told how the fetch ended.
-    pub(crate) lessor: Option<MemberId>,
+    /// Members that granted the lease, or may have: what was lost or came late may have been a grant. They are told how
+    /// the lookup ended.
+    pub(crate) lessors: BTreeSet<MemberId>,
+    /// A member whose "it came to nothing" overtook its "wait".
+    pub(crate) released: Option<MemberId>,
     /// Whether it began anew once, after another's fetch came to nothing. It does so only once.
     pub(crate) restarted: bool,
 }
 
 impl Lookup {
-    pub(crate) fn new(subject: Subject, max_age: Duration, until: Millis) -> Self {
+    pub(crate) fn new(subject: Subject, max_age: Duration) -> Self {
         Lookup {
             subject,
             max_age,
             phase: Phase::Asking,
-            until,
+            until: Millis(0),
             open: BTreeSet::new(),
             asked: BTreeSet::new(),
-            lessor: None,
+            lessors: BTreeSet::new(),
+            released: None,
             restarted: false,
+        }
+    }
+
+    /// Whether something that arrives may end it.
+    pub(crate) fn is_searching(&self) -> bool {
+        match self.phase {
+            Phase::Asking | Phase::Peeking { .. } | Phase::Waiting { .. } => true,
+            Phase::Using | Phase::Fetching => false,
         }
     }
 }

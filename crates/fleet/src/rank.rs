@@ -15,6 +15,12 @@ pub fn owners(key: &WireKey, members: impl Iterator<Item = MemberId>) -> Vec<Mem
     ranked.into_iter().map(|(_, member)| member).collect()
 }
 
+/// Whether `one` comes before `other` among the members that coordinate `key`. The order is the same for everybody, whoever
+/// else is a member.
+pub(crate) fn outranks(key: &WireKey, one: &MemberId, other: &MemberId) -> bool {
+    (weight(key, one), one) > (weight(key, other), other)
+}
+
 fn weight(key: &WireKey, member: &MemberId) -> [u8; 32] {
     Sha256::new().chain_update(b"ghmesh/owner/1\0").chain_update(key.0).chain_update(member.0).finalize().into()
 }
@@ -44,6 +50,12 @@ mod tests {
             let forward = owners(&WireKey(key), numbers.iter().copied().map(member));
             let backward = owners(&WireKey(key), numbers.iter().rev().copied().map(member));
             prop_assert_eq!(forward, backward);
+        }
+
+        #[test]
+        fn the_order_of_two_is_their_order_among_all(key: [u8; 32], count in 2_u8..40) {
+            let ranked = owners(&WireKey(key), (0..count).map(member));
+            prop_assert!(ranked.is_sorted_by(|one, other| outranks(&WireKey(key), one, other)));
         }
 
         #[test]

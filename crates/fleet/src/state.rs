@@ -1,16 +1,16 @@
-//! The state machine.
+//! The state machine: a lookup of this node's, from its beginning to its end.
+
+mod owner;
 
 use crate::budget::Budgets;
 use crate::lease::{Holder, Lease};
 use crate::lookup::{Ask, Lookup, Phase};
-use crate::rank::owners;
-use crate::{Answer, AskId, FetchReason, Input, LookupId, Output, Reply, Subject};
+use crate::rank::{outranks, owners};
+use crate::timers::{Timer, Timers};
+use crate::{Answer, AskId, FetchReason, Input, LookupId, Output, Subject};
 use ghmesh_model::{MemberId, Millis};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-/// Leases that an owner keeps at once. Beyond, it grants without noting: a fetch too many, never a call too slow.
-const MAX_LEASES: usize = 65_536;
 
 /// Longest wait for another's fetch, whatever a member claims. Equal to the longest lease.
 const MAX_WAIT: Duration = Duration::from_secs(10);
@@ -38,11 +38,17 @@ pub struct Counters {
     pub hedges: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Timer {
-    Hedge(LookupId),
-    GiveUp(LookupId),
-    Lease(Subject),
+/// What is held at present. All zero where nothing is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Lookups under way.
+    pub lookups: usize,
+    /// Questions whose answers are awaited: a few for each lookup.
+    pub asks: usize,
+    /// Fetches, of this node's or of others, that this node tells of.
+    pub leases: usize,
+    /// Deadlines: at most three for each lookup and one for each lease.
+    pub timers: usize,
 }
 
 /// The coordination of one node. See the crate's documentation for the protocol.
@@ -53,7 +59,7 @@ pub struct Fleet {
     lookups: BTreeMap<LookupId, Lookup>,
     asks: BTreeMap<AskId, Ask>,
     leases: BTreeMap<Subject, Lease>,
-    timers: BTreeSet<(Millis, Timer)>,
+    timers: Timers,
     budgets: Budgets,
     counters: Counters,
     last_ask: u64,
@@ -68,7 +74,7 @@ impl Fleet {
             lookups: BTreeMap::new(),
             asks: BTreeMap::new(),
             leases: BTreeMap::new(),
-            timers: BTreeSet::new(),
+            timers: Timers::default(),
             budgets: Budgets::default(),
             counters: Counters::default(),
             last_ask: 0,
@@ -79,17 +85,18 @@ impl Fleet {
     pub fn handle(&mut self, input: Input, now: Millis, out: &mut Vec<Output>) {
         match input {
             Input::Lookup { lookup, subject, max_age } => self.begin(lookup, subject, max_age, now, out),
-            Input::Fetched { lookup, took } => self.fetched(lookup, took, now, out),
+            Input::Fetched { lookup, took } => self.fetched(lookup, took, out),
             Input::Found { lookup } => self.found(lookup, out),
             Input::Ended { lookup } => self.ended(lookup, now, out),
-            Input::Refused { lookup } => self.refused(lookup, out),
+            Input::Refused { lookup } => self.refused(lookup, now, out),
+            Input::Checked { lookup } => self.checked(lookup, now, out),
             Input::Answered { ask, answer } => self.answered(ask, answer, now, out),
             Input::AskFailed { ask } => self.ask_failed(ask, now, out),
             Input::Inquired { inquiry, from, subject, held, lease } => {
                 let reply = self.inquired(from, subject, held, lease, now);
                 out.push(Output::Reply { inquiry, reply });
             }
-            Input::Arrived { subject } => self.arrived(subject, out),
+            Input::Arrived { subject, confirmed_at } => self.arrived(subject, confirmed_at, now, out),
             Input::Released { from, subject } => self.released(from, subject, now, out),
             Input::Joined { member } => {
                 self.members.insert(member);
@@ -102,12 +109,22 @@ impl Fleet {
 
     /// When to send [`Input::Tick`]: the earliest moment at which time alone changes anything.
     pub fn next_deadline(&self) -> Option<Millis> {
-        self.timers.first().map(|(at, _)| *at)
+        self.timers.first()
     }
 
     /// What happened since the start.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// What is held at present.
+    pub fn load(&self) -> Load {
+        Load {
+            lookups: self.lookups.len(),
+            asks: self.asks.len(),
+            leases: self.leases.len(),
+            timers: self.timers.len(),
+        }
     }
 
     /// How long a lookup may search at present.
@@ -122,15 +139,25 @@ impl Fleet {
 
     // A lookup, from its beginning on.
 
-    fn begin(&mut self, lookup: LookupId, subject: Subject, max_age: Duration, now: Millis, out: &mut Vec<Output>) {
-        let until = now.after(self.budgets.lookup());
-        self.lookups.insert(lookup, Lookup::new(subject, max_age, until));
+    fn begin(&mut self, id: LookupId, subject: Subject, max_age: Duration, now: Millis, out: &mut Vec<Output>) {
+        self.remove(id);
+        self.lookups.insert(id, Lookup::new(subject, max_age));
         if self.members.is_empty() {
-            return self.fetch(lookup, FetchReason::Alone, out);
+            return self.fetch(id, FetchReason::Alone, now, out);
         }
-        self.timers.insert((until, Timer::GiveUp(lookup)));
-        self.timers.insert((now.after(self.budgets.hedge()), Timer::Hedge(lookup)));
-        self.ask_next(lookup, now, out);
+        self.search(id, now, out);
+    }
+
+    /// One round of questions, within one lookup budget.
+    fn search(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
+        let Some(lookup) = self.lookups.get_mut(&id) else { return };
+        lookup.phase = Phase::Asking;
+        lookup.asked.clear();
+        lookup.until = now.after(self.budgets.lookup());
+        self.timers.set(Timer::GiveUp(id), lookup.until);
+        self.timers.set(Timer::Hedge(id), now.after(self.budgets.hedge()));
+        self.timers.set(Timer::TurnAway(id), now.after(self.budgets.turn_away()));
+        self.ask_next(id, now, out);
     }
 
     /// Turns to the best ranked member that was not asked yet. Where that is this node, it acts as the owner.
@@ -140,33 +167,38 @@ impl Fleet {
         match next {
             Some(member) if member == self.me => self.own(id, now, out),
             Some(member) if now < lookup.until => self.ask(id, member, true, now, out),
-            Some(_) | None => self.fail_open(id, out),
+            Some(_) => self.fail_open(id, now, out),
+            None if lookup.open.is_empty() => self.fail_open(id, now, out),
+            // Whom a slow answer was turned away from may still give it.
+            None => {}
         }
     }
 
-    /// This node owns the key: it takes the lease, or waits for who has it.
+    /// This node decides: it takes the lease, or waits for who has it.
     fn own(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
         let Some(lookup) = self.lookups.get(&id) else { return };
         let subject = lookup.subject;
-        if let Some(lease) = self.leases.get(&subject).filter(|lease| lease.until > now) {
+        if let Some(lease) = self.running(&subject, now).filter(|lease| lease.holder != Holder::Own(id)) {
             let remaining = lease.until.since(now).unwrap_or_default();
-            return self.wait(id, remaining, now);
+            return self.wait(id, None, remaining, now);
         }
         self.lease_out(subject, Holder::Own(id), now);
-        self.peek(id, now, out);
+        self.peek(id, self.me, now, out);
     }
 
     /// One look at the standbys before a charged call.
-    fn peek(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
+    fn peek(&mut self, id: LookupId, lessor: MemberId, now: Millis, out: &mut Vec<Output>) {
+        self.rest(id);
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
-        lookup.phase = Phase::Peeking;
-        self.drop_asks(id);
-        let Some(lookup) = self.lookups.get(&id) else { return };
-        let standbys = self.ranked(&lookup.subject);
-        let others: Vec<_> = standbys.into_iter().filter(|m| *m != self.me && !lookup.asked.contains(m)).collect();
-        if others.is_empty() || now >= lookup.until {
-            return self.fetch(id, FetchReason::Leased, out);
+        lookup.phase = Phase::Peeking { lessor };
+        let Lookup { subject, until, ref asked, .. } = *lookup;
+        let asked = asked.clone();
+        let others: Vec<_> =
+            self.ranked(&subject).into_iter().filter(|m| *m != self.me && !asked.contains(m)).collect();
+        if others.is_empty() || now >= until {
+            return self.fetch(id, FetchReason::Leased, now, out);
         }
+        self.timers.set(Timer::GiveUp(id), until);
         others.into_iter().for_each(|member| self.ask(id, member, false, now, out));
     }
 
@@ -177,6 +209,7 @@ impl Fleet {
         lookup.open.insert(ask);
         if lease {
             lookup.asked.insert(to);
+            lookup.lessors.insert(to);
         }
         self.asks.insert(ask, Ask { lookup: id, to, sent: now, lease });
         let Lookup { subject, max_age, until, .. } = *lookup;
@@ -190,16 +223,13 @@ impl Fleet {
         }
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         lookup.open.remove(&ask);
-        if !matches!(lookup.phase, Phase::Asking | Phase::Peeking) {
-            return;
+        if lease && answer != Answer::Lease {
+            lookup.lessors.remove(&to);
         }
         match answer {
             Answer::Have => self.use_answer(id, ask, out),
-            Answer::Coming { wait } => self.wait(id, wait, now),
-            Answer::Lease if lease => {
-                lookup.lessor = Some(to);
-                self.peek(id, now, out);
-            }
+            Answer::Coming { wait } => self.coming(id, to, wait, now, out),
+            Answer::Lease if lease => self.peek(id, to, now, out),
             Answer::Lease | Answer::No => self.no_answer(id, now, out),
         }
     }
@@ -216,203 +246,140 @@ impl Fleet {
         let Some(lookup) = self.lookups.get(&id).filter(|lookup| lookup.open.is_empty()) else { return };
         match lookup.phase {
             Phase::Asking => self.ask_next(id, now, out),
-            Phase::Peeking => self.fetch(id, FetchReason::Leased, out),
-            Phase::Waiting | Phase::Using | Phase::Fetching => {}
+            Phase::Peeking { .. } => self.fetch(id, FetchReason::Leased, now, out),
+            Phase::Waiting { .. } | Phase::Using | Phase::Fetching => {}
         }
     }
 
     fn use_answer(&mut self, id: LookupId, ask: AskId, out: &mut Vec<Output>) {
-        self.drop_asks(id);
+        self.rest(id);
         if let Some(lookup) = self.lookups.get_mut(&id) {
             lookup.phase = Phase::Using;
             out.push(Output::Use { lookup: id, ask });
         }
     }
 
-    fn wait(&mut self, id: LookupId, wait: Duration, now: Millis) {
-        self.drop_asks(id);
+    /// `from` says that somebody fetches.
+    fn coming(&mut self, id: LookupId, from: MemberId, wait: Duration, now: Millis, out: &mut Vec<Output>) {
+        let Some(lookup) = self.lookups.get(&id) else { return };
+        match lookup.phase {
+            // Else two that hold leases of two owners could wait for each other.
+            Phase::Peeking { lessor } if !outranks(&lookup.subject.key, &lessor, &from) => self.no_answer(id, now, out),
+            Phase::Asking | Phase::Peeking { .. } if lookup.released == Some(from) => self.restart(id, now, out),
+            Phase::Asking | Phase::Peeking { .. } => self.wait(id, Some(from), wait, now),
+            Phase::Waiting { .. } | Phase::Using | Phase::Fetching => {}
+        }
+    }
+
+    fn wait(&mut self, id: LookupId, on: Option<MemberId>, wait: Duration, now: Millis) {
+        self.rest(id);
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
-        lookup.phase = Phase::Waiting;
+        lookup.phase = Phase::Waiting { on, come: false };
         lookup.until = now.after(wait.min(MAX_WAIT) + WAIT_MARGIN);
-        self.timers.insert((lookup.until, Timer::GiveUp(id)));
+        self.timers.set(Timer::GiveUp(id), lookup.until);
         self.counters.waits += 1;
     }
 
-    fn fail_open(&mut self, id: LookupId, out: &mut Vec<Output>) {
+    fn fail_open(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
         self.counters.fail_opens += 1;
-        self.fetch(id, FetchReason::FailOpen, out);
+        self.fetch(id, FetchReason::FailOpen, now, out);
     }
 
-    fn fetch(&mut self, id: LookupId, reason: FetchReason, out: &mut Vec<Output>) {
-        self.drop_asks(id);
-        if let Some(lookup) = self.lookups.get_mut(&id) {
-            lookup.phase = Phase::Fetching;
-            out.push(Output::Fetch { lookup: id, reason });
+    /// Sends a lookup to the origin. Whoever asks this node meanwhile is told, whatever the reason.
+    fn fetch(&mut self, id: LookupId, reason: FetchReason, now: Millis, out: &mut Vec<Output>) {
+        self.rest(id);
+        let Some(lookup) = self.lookups.get_mut(&id) else { return };
+        lookup.phase = Phase::Fetching;
+        let subject = lookup.subject;
+        if self.running(&subject, now).is_none() {
+            self.lease_out(subject, Holder::Own(id), now);
         }
+        out.push(Output::Fetch { lookup: id, reason });
     }
 
     /// Another's fetch came to nothing: ask once more (the owner then lets one of those that waited fetch), then go alone.
     fn restart(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
+        self.rest(id);
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         if lookup.restarted {
-            return self.fetch(id, FetchReason::Waited, out);
+            return self.fetch(id, FetchReason::Waited, now, out);
         }
         lookup.restarted = true;
-        lookup.phase = Phase::Asking;
-        lookup.asked.clear();
-        lookup.until = now.after(self.budgets.lookup());
-        self.timers.insert((lookup.until, Timer::GiveUp(id)));
-        self.ask_next(id, now, out);
+        lookup.released = None;
+        self.search(id, now, out);
     }
 
-    fn drop_asks(&mut self, id: LookupId) {
-        if let Some(lookup) = self.lookups.get_mut(&id) {
-            for ask in std::mem::take(&mut lookup.open) {
-                self.asks.remove(&ask);
-            }
+    /// Leaves a phase: nothing of it can happen any more.
+    fn rest(&mut self, id: LookupId) {
+        let Some(lookup) = self.lookups.get_mut(&id) else { return };
+        for ask in std::mem::take(&mut lookup.open) {
+            self.asks.remove(&ask);
         }
+        [Timer::Hedge(id), Timer::TurnAway(id), Timer::GiveUp(id)]
+            .into_iter()
+            .for_each(|timer| self.timers.cancel(timer));
     }
 
     // How a lookup ends.
 
-    fn fetched(&mut self, id: LookupId, took: Duration, _now: Millis, out: &mut Vec<Output>) {
+    fn fetched(&mut self, id: LookupId, took: Duration, out: &mut Vec<Output>) {
         self.budgets.fetched(took);
         self.found(id, out);
     }
 
     /// The store now holds what was looked for: those who wait for this node are told.
     fn found(&mut self, id: LookupId, out: &mut Vec<Output>) {
-        let Some(lookup) = self.remove(id) else { return };
-        if let Some(lessor) = lookup.lessor {
-            out.push(Output::Deliver { to: lessor, subject: lookup.subject });
+        if let Some(lookup) = self.remove(id) {
+            self.settle(lookup.subject, lookup.lessors, out);
         }
-        self.settle(lookup.subject, out);
     }
 
     /// A refused answer is of no use: the members had their chance.
-    fn refused(&mut self, id: LookupId, out: &mut Vec<Output>) {
-        let Some(lookup) = self.lookups.get(&id) else { return };
-        match lookup.phase {
-            Phase::Using => self.fail_open(id, out),
-            Phase::Asking | Phase::Peeking | Phase::Waiting | Phase::Fetching => {}
+    fn refused(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
+        if self.lookups.get(&id).is_some_and(|lookup| lookup.phase == Phase::Using) {
+            self.fail_open(id, now, out);
+        }
+    }
+
+    /// What came is not enough. Where it was what the lookup waited for, waiting on is of no use: a write may have come in
+    /// between.
+    fn checked(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
+        if self.lookups.get(&id).is_some_and(|lookup| matches!(lookup.phase, Phase::Waiting { come: true, .. })) {
+            self.restart(id, now, out);
         }
     }
 
     fn ended(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
-        let Some(lookup) = self.remove(id) else { return };
-        if let Some(to) = lookup.lessor {
-            out.push(Output::Release { to, subject: lookup.subject });
-        }
-        if self.leases.get(&lookup.subject).is_some_and(|lease| lease.holder == Holder::Own(id)) {
-            self.abandon(lookup.subject, now, out);
+        let Some(Lookup { subject, lessors, .. }) = self.remove(id) else { return };
+        out.extend(lessors.into_iter().map(|to| Output::Release { to, subject }));
+        if self.leases.get(&subject).is_some_and(|lease| lease.holder == Holder::Own(id)) {
+            self.abandon(subject, now, out);
         }
     }
 
     fn remove(&mut self, id: LookupId) -> Option<Lookup> {
-        self.drop_asks(id);
+        self.rest(id);
         self.lookups.remove(&id)
-    }
-
-    // The owner's side.
-
-    fn inquired(&mut self, from: MemberId, subject: Subject, held: bool, lease: bool, now: Millis) -> Reply {
-        if held {
-            return Reply::Have;
-        }
-        if let Some(running) = self.leases.get_mut(&subject).filter(|lease| lease.until > now)
-            && running.holder != Holder::Member(from)
-        {
-            running.wait(from);
-            return Reply::Coming { wait: running.until.since(now).unwrap_or_default() };
-        }
-        if !lease {
-            return Reply::No;
-        }
-        self.counters.leases_granted += 1;
-        Reply::Lease { span: self.lease_out(subject, Holder::Member(from), now) }
-    }
-
-    fn lease_out(&mut self, subject: Subject, holder: Holder, now: Millis) -> Duration {
-        let span = self.budgets.lease();
-        let until = now.after(span);
-        let waiters = self.leases.remove(&subject).map(|lease| lease.waiters).unwrap_or_default();
-        if self.leases.len() < MAX_LEASES {
-            self.leases.insert(subject, Lease { waiters, ..Lease::new(holder, until) });
-            self.timers.insert((until, Timer::Lease(subject)));
-        }
-        span
-    }
-
-    fn arrived(&mut self, subject: Subject, out: &mut Vec<Output>) {
-        self.settle(subject, out);
-    }
-
-    /// The store holds a new validation of `subject`: whoever waits for it, here or elsewhere, is served.
-    fn settle(&mut self, subject: Subject, out: &mut Vec<Output>) {
-        if let Some(lease) = self.leases.remove(&subject) {
-            out.extend(lease.waiters.into_iter().map(|to| Output::Deliver { to, subject }));
-        }
-        let searching = self.lookups.iter().filter(|(_, lookup)| {
-            lookup.subject == subject && matches!(lookup.phase, Phase::Asking | Phase::Peeking | Phase::Waiting)
-        });
-        out.extend(searching.map(|(id, _)| Output::Check { lookup: *id }));
-    }
-
-    fn released(&mut self, from: MemberId, subject: Subject, now: Millis, out: &mut Vec<Output>) {
-        match self.leases.get(&subject) {
-            Some(lease) if lease.holder == Holder::Member(from) => self.abandon(subject, now, out),
-            Some(_) => {}
-            None => self.restart_waiting(subject, now, out),
-        }
-    }
-
-    /// A lease ended with nothing: who waited is told to go on.
-    fn abandon(&mut self, subject: Subject, now: Millis, out: &mut Vec<Output>) {
-        if let Some(lease) = self.leases.remove(&subject) {
-            out.extend(lease.waiters.into_iter().map(|to| Output::Release { to, subject }));
-        }
-        self.restart_waiting(subject, now, out);
-    }
-
-    fn restart_waiting(&mut self, subject: Subject, now: Millis, out: &mut Vec<Output>) {
-        let waiting: Vec<_> = self
-            .lookups
-            .iter()
-            .filter(|(_, lookup)| lookup.subject == subject && lookup.phase == Phase::Waiting)
-            .map(|(id, _)| *id)
-            .collect();
-        waiting.into_iter().for_each(|id| self.restart(id, now, out));
-    }
-
-    fn left(&mut self, member: MemberId, now: Millis, out: &mut Vec<Output>) {
-        self.members.remove(&member);
-        let unanswered: Vec<_> = self.asks.iter().filter(|(_, ask)| ask.to == member).map(|(id, _)| *id).collect();
-        unanswered.into_iter().for_each(|ask| self.ask_failed(ask, now, out));
-        let held: Vec<_> = self
-            .leases
-            .iter()
-            .filter(|(_, lease)| lease.holder == Holder::Member(member))
-            .map(|(subject, _)| *subject)
-            .collect();
-        held.into_iter().for_each(|subject| self.abandon(subject, now, out));
     }
 
     // Time.
 
     fn tick(&mut self, now: Millis, out: &mut Vec<Output>) {
-        while let Some((at, timer)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
-            self.timers.remove(&(at, timer));
+        while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Hedge(id) => self.hedge(id, now, out),
+                Timer::TurnAway(id) => self.ask_next(id, now, out),
                 Timer::GiveUp(id) => self.give_up(id, now, out),
-                Timer::Lease(subject) => self.expire(subject, now),
+                Timer::Lease(subject) => {
+                    self.leases.remove(&subject);
+                }
             }
         }
     }
 
     /// The owner is slow: look whether the first standby has it.
     fn hedge(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
-        let Some(lookup) = self.lookups.get(&id).filter(|lookup| lookup.phase == Phase::Asking) else { return };
+        let Some(lookup) = self.lookups.get(&id).filter(|lookup| now < lookup.until) else { return };
         let ranked = self.ranked(&lookup.subject);
         let standby = ranked.into_iter().find(|member| *member != self.me && !lookup.asked.contains(member));
         if let Some(member) = standby {
@@ -421,20 +388,14 @@ impl Fleet {
         }
     }
 
-    /// The time of a lookup's phase is over, unless it has moved on since the timer was set.
+    /// The time of a lookup's phase is over.
     fn give_up(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
-        let Some(lookup) = self.lookups.get(&id).filter(|lookup| lookup.until <= now) else { return };
+        let Some(lookup) = self.lookups.get(&id) else { return };
         match lookup.phase {
-            Phase::Asking => self.fail_open(id, out),
-            Phase::Peeking => self.fetch(id, FetchReason::Leased, out),
-            Phase::Waiting => self.restart(id, now, out),
+            Phase::Asking => self.fail_open(id, now, out),
+            Phase::Peeking { .. } => self.fetch(id, FetchReason::Leased, now, out),
+            Phase::Waiting { .. } => self.restart(id, now, out),
             Phase::Using | Phase::Fetching => {}
-        }
-    }
-
-    fn expire(&mut self, subject: Subject, now: Millis) {
-        if self.leases.get(&subject).is_some_and(|lease| lease.until <= now) {
-            self.leases.remove(&subject);
         }
     }
 
@@ -443,5 +404,9 @@ impl Fleet {
     }
 }
 
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod races;
 #[cfg(test)]
 mod tests;

@@ -1,24 +1,24 @@
-//! Inputs and whole lists of outputs, "nothing happens" included.
+//! Inputs and whole lists of outputs, "nothing happens" included: the protocol's plain course.
 
 use super::*;
-use crate::InquiryId;
+use crate::{InquiryId, Reply};
 use ghmesh_model::{Fingerprint, WireKey};
 
-const F: Fingerprint = Fingerprint([7; 32]);
-const TTL: Duration = Duration::from_secs(60);
+pub(super) const F: Fingerprint = Fingerprint([7; 32]);
+pub(super) const TTL: Duration = Duration::from_secs(60);
 
-fn member(number: u8) -> MemberId {
+pub(super) fn member(number: u8) -> MemberId {
     MemberId([number; 32])
 }
 
 /// One node among members 1 to 4 (it is number 0), with everybody connected.
-struct Bench {
-    fleet: Fleet,
-    now: Millis,
+pub(super) struct Bench {
+    pub(super) fleet: Fleet,
+    pub(super) now: Millis,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut bench = Bench { fleet: Fleet::new(Config { me: member(0) }), now: Millis(1_000_000) };
         for number in 1..5 {
             assert_eq!(bench.give(Input::Joined { member: member(number) }), []);
@@ -26,27 +26,27 @@ impl Bench {
         bench
     }
 
-    fn give(&mut self, input: Input) -> Vec<Output> {
+    pub(super) fn give(&mut self, input: Input) -> Vec<Output> {
         let mut out = Vec::new();
         self.fleet.handle(input, self.now, &mut out);
         out
     }
 
-    fn pass(&mut self, milliseconds: u64) -> Vec<Output> {
+    pub(super) fn pass(&mut self, milliseconds: u64) -> Vec<Output> {
         self.now.0 += milliseconds;
         self.give(Input::Tick)
     }
 
-    fn look_up(&mut self, number: u64, subject: Subject) -> Vec<Output> {
+    pub(super) fn look_up(&mut self, number: u64, subject: Subject) -> Vec<Output> {
         self.give(Input::Lookup { lookup: LookupId(number), subject, max_age: TTL })
     }
 
-    fn ranked(&self, subject: &Subject) -> Vec<MemberId> {
+    pub(super) fn ranked(&self, subject: &Subject) -> Vec<MemberId> {
         owners(&subject.key, (0..5).map(member))
     }
 
     /// A subject whose owner is this node (`true`) or another (`false`), with no standby role for this node.
-    fn subject(&self, own: bool) -> Subject {
+    pub(super) fn subject(&self, own: bool) -> Subject {
         let subjects = (0..=255).map(|byte| Subject { key: WireKey([byte; 32]), fingerprint: F });
         let fits = |subject: &Subject| {
             let ranked = self.ranked(subject);
@@ -56,15 +56,15 @@ impl Bench {
     }
 }
 
-fn ask(number: u64, to: MemberId, subject: Subject, lease: bool, deadline: Millis) -> Output {
+pub(super) fn ask(number: u64, to: MemberId, subject: Subject, lease: bool, deadline: Millis) -> Output {
     Output::Ask { ask: AskId(number), to, subject, max_age: TTL, lease, deadline }
 }
 
-fn inquired(number: u64, from: u8, subject: Subject, lease: bool) -> Input {
+pub(super) fn inquired(number: u64, from: u8, subject: Subject, lease: bool) -> Input {
     Input::Inquired { inquiry: InquiryId(number), from: member(from), subject, held: false, lease }
 }
 
-fn replied(number: u64, reply: Reply) -> Output {
+pub(super) fn replied(number: u64, reply: Reply) -> Output {
     Output::Reply { inquiry: InquiryId(number), reply }
 }
 
@@ -87,7 +87,7 @@ fn the_owner_is_asked_and_its_answer_used() {
     let used = bench.give(Input::Answered { ask: AskId(1), answer: Answer::Have });
     assert_eq!(used, [Output::Use { lookup: LookupId(1), ask: AskId(1) }]);
     assert_eq!(bench.give(Input::Found { lookup: LookupId(1) }), []);
-    assert_eq!(bench.pass(60_000), [], "nothing is left of it");
+    assert_eq!(bench.fleet.load(), Load::default(), "nothing is left of it");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn an_owner_lets_one_fetch_and_the_others_wait_for_its_delivery() {
     assert_eq!(bench.give(inquired(2, 2, subject, true)), [replied(2, Reply::Coming { wait: span })]);
     assert_eq!(bench.give(inquired(3, 3, subject, false)), [replied(3, Reply::Coming { wait: span })]);
     assert_eq!(bench.look_up(9, subject), [], "its own caller waits as well");
-    let delivered = bench.give(Input::Arrived { subject });
+    let delivered = bench.give(Input::Arrived { subject, confirmed_at: bench.now });
     assert_eq!(
         delivered,
         [
@@ -150,7 +150,8 @@ fn a_silent_owner_costs_no_more_than_the_budget() {
     let deadline = bench.now.after(Duration::from_millis(150));
     assert_eq!(bench.pass(50), [ask(2, ranked[1], subject, false, deadline)], "the standby is asked as well");
     assert_eq!(bench.give(Input::Answered { ask: AskId(2), answer: Answer::No }), []);
-    assert_eq!(bench.pass(100), [Output::Fetch { lookup: LookupId(1), reason: FetchReason::FailOpen }]);
+    assert_eq!(bench.pass(63), [ask(3, ranked[1], subject, true, deadline)], "it may decide in the owner's place");
+    assert_eq!(bench.pass(37), [Output::Fetch { lookup: LookupId(1), reason: FetchReason::FailOpen }]);
     assert_eq!(bench.fleet.counters().fail_opens, 1);
     assert_eq!(bench.give(Input::Answered { ask: AskId(1), answer: Answer::Lease }), [], "too late");
 }

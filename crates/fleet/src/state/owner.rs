@@ -1,0 +1,131 @@
+//! The other side: what members ask this node, who waits for whom, and how they are told.
+
+use super::{Fleet, MAX_WAIT};
+use crate::lease::{Holder, Lease};
+use crate::lookup::Phase;
+use crate::timers::Timer;
+use crate::{LookupId, Output, Reply, Subject};
+use ghmesh_model::{MemberId, Millis};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Leases that a node keeps at once. Beyond, it grants without noting: a fetch too many, never a call too slow.
+const MAX_LEASES: usize = 65_536;
+
+impl Fleet {
+    pub(super) fn inquired(&mut self, from: MemberId, subject: Subject, held: bool, lease: bool, now: Millis) -> Reply {
+        if held {
+            return Reply::Have;
+        }
+        let another_fetches = |running: &&mut Lease| running.until > now && running.holder != Holder::Member(from);
+        if let Some(running) = self.leases.get_mut(&subject).filter(another_fetches) {
+            running.wait(from);
+            return Reply::Coming { wait: running.until.since(now).unwrap_or_default() };
+        }
+        if !lease {
+            return Reply::No;
+        }
+        self.counters.leases_granted += 1;
+        Reply::Lease { span: self.lease_out(subject, Holder::Member(from), now) }
+    }
+
+    /// The lease of `subject`, if one runs.
+    pub(super) fn running(&self, subject: &Subject, now: Millis) -> Option<&Lease> {
+        self.leases.get(subject).filter(|lease| lease.until > now)
+    }
+
+    pub(super) fn lease_out(&mut self, subject: Subject, holder: Holder, now: Millis) -> Duration {
+        let span = self.budgets.lease();
+        let until = now.after(span);
+        let earlier = self.take_lease(&subject);
+        if self.leases.len() < MAX_LEASES {
+            self.leases.insert(subject, Lease::new(holder, now, until, earlier));
+            self.timers.set(Timer::Lease(subject), until);
+        }
+        span
+    }
+
+    fn take_lease(&mut self, subject: &Subject) -> Option<Lease> {
+        self.timers.cancel(Timer::Lease(*subject));
+        self.leases.remove(subject)
+    }
+
+    /// A validation was stored. One from before a running fetch does not end that fetch, but may be enough for somebody.
+    pub(super) fn arrived(&mut self, subject: Subject, confirmed_at: Millis, now: Millis, out: &mut Vec<Output>) {
+        if self.leases.get(&subject).is_some_and(|lease| !lease.ends_with(confirmed_at)) {
+            return self.check(subject, false, out);
+        }
+        self.deliver(subject, BTreeSet::new(), out);
+        self.check(subject, confirmed_at >= now.before(MAX_WAIT), out);
+    }
+
+    /// The store holds a new validation of `subject`: `lessors` and whoever waits for it, here or elsewhere, are served.
+    pub(super) fn settle(&mut self, subject: Subject, lessors: BTreeSet<MemberId>, out: &mut Vec<Output>) {
+        self.deliver(subject, lessors, out);
+        self.check(subject, true, out);
+    }
+
+    fn deliver(&mut self, subject: Subject, lessors: BTreeSet<MemberId>, out: &mut Vec<Output>) {
+        let waiters = self.take_lease(&subject).map(|lease| lease.waiters).unwrap_or_default();
+        out.extend(lessors.union(&waiters).map(|to| Output::Deliver { to: *to, subject }));
+    }
+
+    /// Lets the lookups of `subject` read the store. `come`: it may be what they wait for.
+    fn check(&mut self, subject: Subject, come: bool, out: &mut Vec<Output>) {
+        for (id, lookup) in self.lookups.iter_mut().filter(|(_, lookup)| lookup.subject == subject) {
+            if let Phase::Waiting { come: waited_for, .. } = &mut lookup.phase {
+                *waited_for |= come;
+            }
+            if lookup.is_searching() {
+                out.push(Output::Check { lookup: *id });
+            }
+        }
+    }
+
+    /// `from` fetched in vain, or who it told this node to wait for did.
+    pub(super) fn released(&mut self, from: MemberId, subject: Subject, now: Millis, out: &mut Vec<Output>) {
+        if self.leases.get(&subject).is_some_and(|lease| lease.holder == Holder::Member(from)) {
+            self.abandon(subject, now, out);
+        }
+        let questions = self.asks.values().filter(|ask| ask.to == from).map(|ask| ask.lookup);
+        for id in questions.collect::<Vec<_>>() {
+            if let Some(lookup) = self.lookups.get_mut(&id).filter(|lookup| lookup.subject == subject) {
+                lookup.released = Some(from);
+            }
+        }
+        self.restart_waiting(Some(from), Some(subject), now, out);
+    }
+
+    /// A lease ended with nothing: who waited is told to go on.
+    pub(super) fn abandon(&mut self, subject: Subject, now: Millis, out: &mut Vec<Output>) {
+        let waiters = self.take_lease(&subject).map(|lease| lease.waiters).unwrap_or_default();
+        out.extend(waiters.into_iter().map(|to| Output::Release { to, subject }));
+        self.restart_waiting(None, Some(subject), now, out);
+    }
+
+    /// Lets the lookups begin anew that wait on that member's word (`None`: this node's), for one subject or for any.
+    fn restart_waiting(&mut self, on: Option<MemberId>, only: Option<Subject>, now: Millis, out: &mut Vec<Output>) {
+        let is_waiting = |phase: &Phase| matches!(phase, Phase::Waiting { on: whom, .. } if *whom == on);
+        let waiting: Vec<LookupId> = self
+            .lookups
+            .iter()
+            .filter(|(_, lookup)| only.is_none_or(|only| only == lookup.subject) && is_waiting(&lookup.phase))
+            .map(|(id, _)| *id)
+            .collect();
+        waiting.into_iter().for_each(|id| self.restart(id, now, out));
+    }
+
+    pub(super) fn left(&mut self, member: MemberId, now: Millis, out: &mut Vec<Output>) {
+        self.members.remove(&member);
+        for lookup in self.lookups.values_mut() {
+            lookup.lessors.remove(&member);
+        }
+        let held = |(subject, lease): (&Subject, &Lease)| (lease.holder == Holder::Member(member)).then_some(*subject);
+        let held: Vec<_> = self.leases.iter().filter_map(held).collect();
+        held.into_iter().for_each(|subject| self.abandon(subject, now, out));
+        let unanswered: Vec<_> = self.asks.iter().filter(|(_, ask)| ask.to == member).map(|(id, _)| *id).collect();
+        unanswered.into_iter().for_each(|ask| self.ask_failed(ask, now, out));
+        // It may have been the one that fetched.
+        self.restart_waiting(Some(member), None, now, out);
+    }
+}
