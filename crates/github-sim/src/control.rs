@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::config::Settings;
-use crate::fault::Fault;
+use crate::fault::{Armed, Fault};
 use crate::quota::{Change, Resource};
 use crate::state::State;
 use crate::tokens::TokenSeed;
@@ -99,13 +99,13 @@ pub(crate) fn control(
             }
             Ok(json!({}))
         }
-        ("GET", "faults") => Ok(serde_json::to_value(&state.faults)?),
+        ("GET", "faults") => faults(state),
         ("POST", "faults") => {
             state.faults = match serde_json::from_slice(body)? {
-                Faults::Several(faults) => faults,
-                Faults::One(fault) => vec![*fault],
+                Faults::Several(faults) => faults.into_iter().map(Armed::from).collect(),
+                Faults::One(fault) => vec![Armed::from(*fault)],
             };
-            Ok(serde_json::to_value(&state.faults)?)
+            faults(state)
         }
         ("DELETE", "faults") => {
             state.faults.clear();
@@ -130,6 +130,11 @@ pub(crate) fn control(
 
 fn read<T: DeserializeOwned + Default>(body: &Bytes) -> Result<T, ControlError> {
     if body.is_empty() { Ok(T::default()) } else { Ok(serde_json::from_slice(body)?) }
+}
+
+fn faults(state: &State) -> Result<Value, ControlError> {
+    let faults: Vec<&Fault> = state.faults.iter().map(|armed| &armed.fault).collect();
+    Ok(serde_json::to_value(faults)?)
 }
 
 fn calls(state: &State, query: Option<&str>) -> Result<Value, ControlError> {

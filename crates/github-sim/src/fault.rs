@@ -35,9 +35,6 @@ pub struct Fault {
     pub truncate: Option<u64>,
     /// Say this `Content-Length`, whatever the body's length is.
     pub content_length: Option<u64>,
-    /// How far [`Fault::rate`] has got.
-    #[serde(skip)]
-    due: f64,
 }
 
 impl Default for Fault {
@@ -56,7 +53,6 @@ impl Default for Fault {
             stall_body_after: None,
             truncate: None,
             content_length: None,
-            due: 0.0,
         }
     }
 }
@@ -95,27 +91,44 @@ impl Fault {
         self.times = Some(times);
         self
     }
+}
 
+/// A fault at work.
+#[derive(Debug, Clone)]
+pub(crate) struct Armed {
+    pub(crate) fault: Fault,
+    /// How far [`Fault::rate`] has got towards the next hit.
+    due: f64,
+}
+
+impl From<Fault> for Armed {
+    fn from(fault: Fault) -> Self {
+        Self { fault, due: 0.0 }
+    }
+}
+
+impl Armed {
     /// Whether it hits this request, which uses it up once if so.
-    pub(crate) fn hits(&mut self, method: &Method, path: &str) -> bool {
-        let method_fits = self.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method.as_str()));
-        if !method_fits || !path.starts_with(&self.path) || self.times == Some(0) {
+    fn hits(&mut self, method: &Method, path: &str) -> bool {
+        let fault = &mut self.fault;
+        let method_fits = fault.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method.as_str()));
+        if !method_fits || !path.starts_with(&fault.path) || fault.times == Some(0) {
             return false;
         }
-        self.due += self.rate;
+        self.due += fault.rate;
         // Binary fractions such as 0.1 don't add up to 1 exactly.
         if self.due < 1.0 - 1e-9 {
             return false;
         }
         self.due -= 1.0;
-        self.times = self.times.map(|times| times - 1);
+        fault.times = fault.times.map(|times| times - 1);
         true
     }
 }
 
 /// What hits one request: the first fault that does, if any.
-pub(crate) fn pick(faults: &mut [Fault], method: &Method, path: &str) -> Option<Fault> {
-    faults.iter_mut().find_map(|fault| fault.hits(method, path).then(|| fault.clone()))
+pub(crate) fn pick(faults: &mut [Armed], method: &Method, path: &str) -> Option<Fault> {
+    faults.iter_mut().find_map(|armed| armed.hits(method, path).then(|| armed.fault.clone()))
 }
 
 #[cfg(test)]
@@ -124,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_rate_is_spread_evenly_and_times_run_out() {
-        let mut faults = [Fault { rate: 0.25, times: Some(2), ..Fault::status(500) }.on("/repos")];
+        let mut faults = [Armed::from(Fault { rate: 0.25, times: Some(2), ..Fault::status(500) }.on("/repos"))];
         let hit: Vec<usize> = (1..=20).filter(|_| pick(&mut faults, &Method::GET, "/repos/a/b").is_some()).collect();
         assert_eq!(hit, [4, 8]);
         assert!(pick(&mut faults, &Method::GET, "/user").is_none());
@@ -132,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_method_limits_a_fault() {
-        let mut fault = Fault { method: Some("post".into()), ..Fault::dropped() };
+        let mut fault = Armed::from(Fault { method: Some("post".into()), ..Fault::dropped() });
         assert!(!fault.hits(&Method::GET, "/"));
         assert!(fault.hits(&Method::POST, "/"));
     }

@@ -23,6 +23,7 @@ mod control;
 mod counters;
 mod fault;
 pub mod filler;
+mod graphql;
 mod gzip;
 mod http;
 mod quota;

@@ -29,6 +29,9 @@ use crate::{filler, gzip, text};
 /// The largest body of a request that is not an upload; GitHub's own limits are below it.
 const LARGEST_REQUEST: usize = 32 * 1024 * 1024;
 
+/// What a broken answer gives the connection to send what it has: an error at once would take that along.
+const TO_BE_SENT: Duration = Duration::from_millis(20);
+
 pub(crate) type Body = UnsyncBoxBody<Bytes, Cut>;
 
 /// Why a connection ends without an answer, or in the middle of one.
@@ -248,15 +251,19 @@ fn never(error: Infallible) -> Cut {
 
 /// The body up to where the fault breaks it off.
 fn broken(body: Body, fault: &Fault) -> Body {
-    let Some(limit) = fault.truncate.or(fault.stall_body_after) else { return body };
+    // A length that lies goes with a body that doesn't know its own: hyper compares the two.
+    let whole_but_unmeasured = fault.content_length.map(|_| u64::MAX);
+    let Some(limit) = fault.truncate.or(fault.stall_body_after).or(whole_but_unmeasured) else { return body };
     let stalls = fault.truncate.is_none();
     let pieces = futures::stream::try_unfold((body, limit), move |(mut body, left)| async move {
         if left == 0 {
-            // Gives the connection time to send what it has been given: an error at once would take that along.
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(TO_BE_SENT).await;
             return if stalls { std::future::pending().await } else { Err(Cut::Fault) };
         }
-        let Some(frame) = body.frame().await else { return Ok(None) };
+        let Some(frame) = body.frame().await else {
+            tokio::time::sleep(TO_BE_SENT).await;
+            return Ok(None);
+        };
         let piece = frame?.into_data().unwrap_or_default();
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
         Ok(Some((Frame::data(piece.slice(..length)), (body, left - length as u64))))

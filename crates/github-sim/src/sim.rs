@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
@@ -13,11 +14,14 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::config::{Config, Settings};
 use crate::control::{QuotaChange, set_quota};
 use crate::counters::Counters;
-use crate::fault::Fault;
+use crate::fault::{Armed, Fault};
 use crate::server::{Shared, serve};
 use crate::state::State;
 use crate::tokens::TokenSeed;
 use crate::world::{Mutation, MutationError};
+
+/// Pause after a connection that could not be accepted, usually for want of file descriptors: a guess.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// Why a simulator didn't start.
 #[derive(Debug, Error)]
@@ -70,8 +74,8 @@ impl Sim {
         let (stop, stopped) = watch::channel(false);
         let own = format!("http://{address}");
         let shared = Arc::new(Shared { state: Mutex::new(State::new(&config)), own });
-        let mut listeners = vec![tokio::spawn(accept_tcp(listener, Arc::clone(&shared), stopped.clone()))];
-        listeners.extend(socket.map(|socket| tokio::spawn(accept_unix(socket, Arc::clone(&shared), stopped))));
+        let mut listeners = vec![tokio::spawn(accept(Door::Tcp(listener), Arc::clone(&shared), stopped.clone()))];
+        listeners.extend(socket.map(|socket| tokio::spawn(accept(Door::Unix(socket), Arc::clone(&shared), stopped))));
         Ok(Self { shared, address, stop, listeners })
     }
 
@@ -97,7 +101,7 @@ impl Sim {
 
     /// Replaces all faults.
     pub fn set_faults(&self, faults: Vec<Fault>) {
-        self.shared.lock().faults = faults;
+        self.shared.lock().faults = faults.into_iter().map(Armed::from).collect();
     }
 
     /// Changes settings, for requests that come after.
@@ -165,36 +169,42 @@ fn bind_socket(path: PathBuf) -> Result<UnixListener, StartError> {
     UnixListener::bind(&path).map_err(|source| StartError::Socket { path, source })
 }
 
-async fn accept_tcp(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    // Only delays small answers; a connection works without.
-                    let _unset = stream.set_nodelay(true);
-                    connections.spawn(serve(Arc::clone(&shared), stream, peer.ip().to_string()));
-                }
-                Err(error) => tracing::warn!(%error, "a connection could not be accepted"),
-            },
-            Some(_) = connections.join_next() => {}
-            _ = stopped.changed() => break,
-        }
-    }
-    connections.shutdown().await;
+/// Where connections come from.
+enum Door {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
-async fn accept_unix(listener: UnixListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+impl Door {
+    /// Serves the next connection, in a task of its own.
+    async fn open(&self, shared: &Arc<Shared>, connections: &mut JoinSet<()>) -> io::Result<()> {
+        let shared = Arc::clone(shared);
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // Only delays small answers; a connection works without.
+                let _unset = stream.set_nodelay(true);
+                connections.spawn(serve(shared, stream, peer.ip().to_string()));
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                connections.spawn(serve(shared, stream, "127.0.0.1".to_owned()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Serves all connections until told to stop.
+async fn accept(door: Door, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     loop {
+        while connections.try_join_next().is_some() {}
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(serve(Arc::clone(&shared), stream, "127.0.0.1".to_owned()));
-                }
-                Err(error) => tracing::warn!(%error, "a connection could not be accepted"),
+            opened = door.open(&shared, &mut connections) => if let Err(error) = opened {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(RETRY).await;
             },
-            Some(_) = connections.join_next() => {}
             _ = stopped.changed() => break,
         }
     }

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::config::{Bases, Config, Settings};
 use crate::counters::{Call, Counters, Upload};
-use crate::fault::Fault;
+use crate::fault::{Armed, Fault};
+use crate::graphql;
 use crate::http::{Cache, Finished, Reply, finish, request_id};
 use crate::quota::{Exceeded, Quotas, Resource};
 use crate::routes::{self, Ask};
@@ -25,7 +26,7 @@ pub(crate) struct State {
     pub(crate) tokens: Tokens,
     pub(crate) quotas: Quotas,
     pub(crate) counters: Counters,
-    pub(crate) faults: Vec<Fault>,
+    pub(crate) faults: Vec<Armed>,
     pub(crate) settings: Settings,
     /// Requests so far: makes request ids and tokens unlike.
     number: u64,
@@ -66,7 +67,7 @@ impl State {
             seed: config.seed.clone(),
             quotas: Quotas::default(),
             counters: Counters::default(),
-            faults: config.faults.clone(),
+            faults: config.faults.iter().cloned().map(Armed::from).collect(),
             settings: config.settings.clone(),
             number: 0,
         }
@@ -140,7 +141,7 @@ impl State {
             status,
             charged,
             conditional: ["if-none-match", "if-modified-since"].iter().any(|name| asked.headers.contains_key(*name)),
-            operation: None,
+            operation: (asked.path == "/graphql").then(|| graphql::operation_name(&asked.body)).flatten(),
         });
         Answered { finished, bucket: payer.bucket.clone() }
     }
@@ -179,6 +180,10 @@ impl State {
             ("GET" | "HEAD", ["rate_limit"]) => {
                 let overview = self.quotas.overview(caller, now());
                 Reply { cache: Cache::Uncached, ..Reply::json(overview).untagged() }
+            }
+            ("POST", ["graphql"]) => {
+                let standing = self.quotas.standing(caller, Resource::Graphql, now());
+                graphql::answer(&mut self.world, caller, &bases.bodies, &asked.body, &standing)
             }
             ("POST", ["app", "installations", _, "access_tokens"]) => self.access_token(caller),
             _ => routes::storage(&ask).unwrap_or_else(|| routes::dispatch(&mut self.world, &ask)),

@@ -108,6 +108,12 @@ pub(crate) fn node_id(prefix: &str, id: u64) -> String {
     format!("{prefix}_kgDO{id:08x}")
 }
 
+/// The prefix and database id inside a node id.
+pub(crate) fn parse_node_id(text: &str) -> Option<(&str, u64)> {
+    let (prefix, digits) = text.split_once("_kgDO")?;
+    Some((prefix, u64::from_str_radix(digits, 16).ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -128,6 +134,12 @@ mod tests {
         assert_eq!(iso(0), "1970-01-01T00:00:00Z");
         assert_eq!(iso(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(iso(1_767_225_599), "2025-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn node_ids_name_their_object() {
+        assert_eq!(parse_node_id(&node_id("R", 1001)), Some(("R", 1001)));
+        assert_eq!(parse_node_id("nonsense"), None);
     }
 
     #[test]

@@ -8,9 +8,9 @@ mod page;
 mod releases;
 mod repository;
 mod root;
-mod search;
+pub(crate) mod search;
 mod storage;
-mod write;
+pub(crate) mod write;
 mod write_code;
 
 use bytes::Bytes;

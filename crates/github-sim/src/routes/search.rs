@@ -49,7 +49,8 @@ fn scored(mut reply: Reply) -> Reply {
     reply
 }
 
-fn in_scope(repository: &Repository, terms: &[&str]) -> bool {
+/// Whether `repo:`, `org:` and `user:` let the repository in.
+pub(crate) fn in_scope(repository: &Repository, terms: &[&str]) -> bool {
     terms.iter().all(|term| match term.split_once(':') {
         Some(("repo", name)) => repository.full_name().eq_ignore_ascii_case(name),
         Some(("org" | "user", login)) => repository.owner.eq_ignore_ascii_case(login),
@@ -57,7 +58,8 @@ fn in_scope(repository: &Repository, terms: &[&str]) -> bool {
     })
 }
 
-fn matches(issue: &Issue, term: &str) -> bool {
+/// Whether the issue is what the term says.
+pub(crate) fn matches(issue: &Issue, term: &str) -> bool {
     match term.split_once(':') {
         Some(("is" | "state" | "type", "open")) => issue.closed.is_none(),
         Some(("is" | "state", "closed")) => issue.closed.is_some(),
