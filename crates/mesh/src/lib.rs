@@ -1,1 +1,37 @@
-//! ghmesh-mesh.
+//! The mesh: members find each other, prove membership, gossip records, and ask each other *have-you-got*.
+//!
+//! One task owns the libp2p swarm and never waits for anybody: sealing, opening and checking signatures happen in other tasks,
+//! behind bounded channels. What is said to whom is not decided here; `fleet` decides and `node` carries out.
+//!
+//! - [`Identity`], [`Author`]: who this node is, and its signature under records.
+//! - [`start`], [`Mesh`], [`Event`]: the running mesh.
+//! - `gate`: a connection comes into being only between holders of one mesh secret.
+//! - `book`, `resolve`, `interfaces`: whom to dial, from all sources at once.
+//! - `antechamber`, `connections`: which connections there may be before the gate, and which there are.
+//! - `letters`, `replay`: what is sealed and opened, and what was seen before.
+
+mod antechamber;
+mod behaviour;
+mod book;
+mod codec;
+mod config;
+mod connections;
+mod gate;
+mod identity;
+mod interfaces;
+mod letters;
+mod mesh;
+mod replay;
+mod resolve;
+mod status;
+mod task;
+mod transport;
+mod workers;
+
+pub use config::{Config, ConfigError, Fault as AddressFault, Problem};
+pub use identity::{Author, Fault as IdentityFault, Identity, IdentityError, Provenance, is_genuine};
+pub use mesh::{AskError, Event, Full, Mesh, Remembered, Replier, StartError, start};
+pub use status::{Counters, Peer, Source, SourceStatus, Status};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+//! Where the mesh listens and whom it dials first.
+
+use crate::identity::member_id;
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId};
+use std::fmt;
+
+/// What the mesh is started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Multiaddrs to listen on: `/ip4/…/tcp/PORT` or `/ip6/…/tcp/PORT`; port 0 takes a free one. With none the node dials but
+    /// cannot be dialled.
+    pub listen: Vec<String>,
+    /// Multiaddrs to dial: `/ip4`, `/ip6`, `/dns4`, `/dns6` or `/dns`, then `/tcp/PORT`, then `/p2p/PEER-ID` or not.
+    pub bootstrap: Vec<String>,
+    /// Whether nodes on the same LAN are looked for by multicast.
+    pub mdns: bool,
+}
+
+impl Config {
+    /// Checks every address.
+    ///
+    /// # Errors
+    /// All that is wrong, not only the first.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.parse().map(drop)
+    }
+
+    pub(crate) fn parse(&self) -> Result<Plan, ConfigError> {
+        let mut plan = Plan { mdns: self.mdns, ..Plan::default() };
+        let mut problems = Vec::new();
+        for value in &self.listen {
+            match listen_address(value) {
+                Ok(address) => plan.listen.push(address),
+                Err(fault) => problems.push(Problem { setting: "mesh.listen", value: value.clone(), fault }),
+            }
+        }
+        for value in &self.bootstrap {
+            match contact(value) {
+                Ok(Contact::Address(address, peer)) => plan.addresses.push((address, peer)),
+                Ok(Contact::Name(name)) => plan.names.push(name),
+                Err(fault) => problems.push(Problem { setting: "mesh.bootstrap", value: value.clone(), fault }),
+            }
+        }
+        if problems.is_empty() { Ok(plan) } else { Err(ConfigError { problems }) }
+    }
+}
+
+/// All problems of a [`Config`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// One value that can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {value:?} {fault}")]
+pub struct Problem {
+    /// The setting's name.
+    pub setting: &'static str,
+    /// As given.
+    pub value: String,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// What is wrong with an address. The message says what to write instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Not a multiaddr at all, or not one that can be listened on.
+    #[error(
+        "is not an address to listen on; write /ip4/ADDRESS/tcp/PORT or /ip6/ADDRESS/tcp/PORT, as in /ip4/0.0.0.0/tcp/9000"
+    )]
+    Listen,
+    /// Not a multiaddr at all, or not one that can be dialled.
+    #[error(
+        "is not an address to dial; write /ip4/ADDRESS/tcp/PORT, /ip6/ADDRESS/tcp/PORT, /dns4/NAME/tcp/PORT or /dns6/NAME/tcp/PORT, \
+         with /p2p/PEER-ID at the end or without, as `ghmesh id` prints it on the other node"
+    )]
+    Dial,
+    /// Port 0 can't be dialled.
+    #[error("has port 0; write the port that the other node listens on, as in /tcp/9000")]
+    Port,
+    /// The peer id is of a kind that no node has.
+    #[error("names a peer id that no node of ghmesh can have; `ghmesh id` prints the right one on the other node")]
+    Peer,
+}
+
+/// A parsed [`Config`].
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) listen: Vec<Multiaddr>,
+    pub(crate) addresses: Vec<(Multiaddr, Option<PeerId>)>,
+    pub(crate) names: Vec<Name>,
+    pub(crate) mdns: bool,
+}
+
+/// A host name to dial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) families: Families,
+    pub(crate) peer: Option<PeerId>,
+}
+
+/// Which of a name's addresses are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Families {
+    Ip4,
+    Ip6,
+    Both,
+}
+
+enum Contact {
+    Address(Multiaddr, Option<PeerId>),
+    Name(Name),
+}
+
+fn listen_address(value: &str) -> Result<Multiaddr, Fault> {
+    let address: Multiaddr = value.trim().parse().map_err(|_| Fault::Listen)?;
+    if is_ip_and_tcp(&address) { Ok(address) } else { Err(Fault::Listen) }
+}
+
+fn contact(value: &str) -> Result<Contact, Fault> {
+    let mut address: Multiaddr = value.trim().parse().map_err(|_| Fault::Dial)?;
+    let peer = split_peer(&mut address);
+    if peer.is_some_and(|peer| member_id(&peer).is_none()) {
+        return Err(Fault::Peer);
+    }
+    let mut parts = address.iter();
+    let (Some(host), Some(Protocol::Tcp(port)), None) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(Fault::Dial);
+    };
+    if port == 0 {
+        return Err(Fault::Port);
+    }
+    let name = |host: &str, families| Contact::Name(Name { host: host.to_owned(), port, families, peer });
+    match host {
+        Protocol::Ip4(_) | Protocol::Ip6(_) => Ok(Contact::Address(address.clone(), peer)),
+        Protocol::Dns4(host) => Ok(name(&host, Families::Ip4)),
+        Protocol::Dns6(host) => Ok(name(&host, Families::Ip6)),
+        Protocol::Dns(host) => Ok(name(&host, Families::Both)),
+        _ => Err(Fault::Dial),
+    }
+}
+
+/// Whether the address is what this node can dial without asking anybody: an IP address and a TCP port, no more.
+pub(crate) fn is_ip_and_tcp(address: &Multiaddr) -> bool {
+    let mut parts = address.iter();
+    let ip = matches!(parts.next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_)));
+    ip && matches!(parts.next(), Some(Protocol::Tcp(_))) && parts.next().is_none()
+}
+
+/// Takes a `/p2p` at the end off.
+pub(crate) fn split_peer(address: &mut Multiaddr) -> Option<PeerId> {
+    match address.iter().last() {
+        Some(Protocol::P2p(peer)) => {
+            address.pop();
+            Some(peer)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use crate::identity::Identity;
+
+    fn config(listen: &[&str], bootstrap: &[&str]) -> Config {
+        let owned = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+        Config { listen: owned(listen), bootstrap: owned(bootstrap), mdns: false }
+    }
+
+    #[test]
+    fn every_form_of_address_is_understood() {
+        let id = Identity::ephemeral().peer_id();
+        let forms = [
+            "/ip4/10.0.0.1/tcp/9000",
+            "/ip6/fe80::1/tcp/9000",
+            "/dns4/mesh/tcp/9000",
+            "/dns6/mesh/tcp/9",
+            "/dns/mesh/tcp/9",
+        ];
+        let with_ids: Vec<String> = forms.iter().map(|form| format!("{form}/p2p/{id}")).collect();
+        let all: Vec<&str> = forms.iter().copied().chain(with_ids.iter().map(String::as_str)).collect();
+        let plan = config(&["/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/9000"], &all).parse().unwrap();
+        assert_eq!((plan.listen.len(), plan.addresses.len(), plan.names.len()), (2, 4, 6));
+        assert_eq!(plan.addresses[0], ("/ip4/10.0.0.1/tcp/9000".parse().unwrap(), None));
+        assert_eq!(plan.addresses[2], ("/ip4/10.0.0.1/tcp/9000".parse().unwrap(), Some(id.parse().unwrap())));
+        let name = Name { host: "mesh".into(), port: 9, families: Families::Ip6, peer: None };
+        assert_eq!(plan.names[1], name);
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once_with_what_to_write() {
+        let rsa = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N";
+        let bootstrap = [
+            "10.0.0.1:9000",
+            "/ip4/10.0.0.1/udp/9000/quic-v1",
+            "/ip4/10.0.0.1",
+            "/ip4/10.0.0.1/tcp/0",
+            "/dnsaddr/mesh",
+            &format!("/ip4/10.0.0.1/tcp/9000/p2p/{rsa}"),
+        ];
+        let error = config(&["0.0.0.0:9000", "/dns4/mesh/tcp/9000"], &bootstrap).check().unwrap_err();
+        let faults: Vec<(&str, Fault)> =
+            error.problems.iter().map(|problem| (problem.setting, problem.fault)).collect();
+        let (listen, dial) = ("mesh.listen", "mesh.bootstrap");
+        let expected = [
+            (listen, Fault::Listen),
+            (listen, Fault::Listen),
+            (dial, Fault::Dial),
+            (dial, Fault::Dial),
+            (dial, Fault::Dial),
+            (dial, Fault::Port),
+            (dial, Fault::Dial),
+            (dial, Fault::Peer),
+        ];
+        assert_eq!(faults, expected);
+        let text = error.to_string();
+        assert_eq!(text.lines().count(), 8);
+        assert!(
+            text.contains(r#"mesh.bootstrap: "10.0.0.1:9000" is not an address to dial; write /ip4/ADDRESS/tcp/PORT"#),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,202 @@
+//! The membership gate: a connection comes into being only between holders of one mesh secret.
+//!
+//! It stands after the transport's own handshake, before the swarm: the dialer opens the first substream, both sides send a
+//! nonce, the dialer proves that it holds a key, then the listener. Who fails is no connection: no behaviour sees it, so there
+//! is no identify, no Kademlia insert, no gossip and no have-you-got for a stranger. The proofs are computed in
+//! `ghmesh_seal`; `docs/protocol.md` has the exchange byte by byte. The gate knows no transport but by name, so every
+//! transport can stand under it.
+
+use crate::identity::member_id;
+use futures::{AsyncReadExt, AsyncWriteExt};
+use ghmesh_seal::{GATE_NONCE_BYTES, KeyRing, Role, Transcript, Transport};
+use libp2p::PeerId;
+use libp2p::core::ConnectedPoint;
+use libp2p::core::muxing::{StreamMuxerBox, StreamMuxerExt, SubstreamBox};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// For the whole exchange: two round trips, so even a satellite link makes it.
+const LIMIT: Duration = Duration::from_secs(2);
+/// Bytes of a proof.
+const PROOF_BYTES: usize = 32;
+/// Leading bytes of a nonce that name the process; the others (192 bits) are random for each connection.
+const INSTANCE_BYTES: usize = 8;
+
+/// One run of a member's process. A new one behind a known peer id means that the older connection is dead, whatever the
+/// network says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Instance([u8; INSTANCE_BYTES]);
+
+impl Instance {
+    pub(crate) fn random() -> Self {
+        Instance(rand::random())
+    }
+
+    fn of(nonce: &[u8; GATE_NONCE_BYTES]) -> Self {
+        let mut bytes = [0; INSTANCE_BYTES];
+        bytes.copy_from_slice(&nonce[..INSTANCE_BYTES]);
+        Instance(bytes)
+    }
+
+    fn nonce(self) -> [u8; GATE_NONCE_BYTES] {
+        let mut nonce: [u8; GATE_NONCE_BYTES] = rand::random();
+        nonce[..INSTANCE_BYTES].copy_from_slice(&self.0);
+        nonce
+    }
+}
+
+/// Somebody was let in; sent before the connection is handed on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted {
+    pub(crate) peer: PeerId,
+    pub(crate) instance: Instance,
+}
+
+/// Why a connection did not come into being.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GateError {
+    /// It broke.
+    #[error("it ended the membership proof: of another mesh, or not a node of ghmesh ({0})")]
+    Broken(#[from] io::Error),
+    /// Nothing, or too little, in time.
+    #[error("no membership proof within {} s: not a node of ghmesh, or too slow", LIMIT.as_secs())]
+    TimedOut,
+    /// The proof is not one of this mesh.
+    #[error("not a member of this mesh: it has another secret or cluster name")]
+    Stranger,
+    /// The peer's key is not Ed25519.
+    #[error("its key is not Ed25519, so it is no node of ghmesh")]
+    KeyType,
+}
+
+/// What both sides need for the exchange.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) local: PeerId,
+    /// The current mesh secret's first; the others are accepted from dialers while secrets rotate. Never empty.
+    pub(crate) rings: Arc<[KeyRing]>,
+    pub(crate) transport: Transport,
+    pub(crate) instance: Instance,
+    /// Who was let in. A full channel loses the hint only.
+    pub(crate) admitted: mpsc::Sender<Admitted>,
+}
+
+impl Gate {
+    /// Lets `peer`, which the handshake authenticated, in or not.
+    pub(crate) async fn admit(
+        self,
+        (peer, mut muxer): (PeerId, StreamMuxerBox),
+        endpoint: ConnectedPoint,
+    ) -> Result<(PeerId, StreamMuxerBox), GateError> {
+        // Dialling oneself is no matter of membership: the swarm recognises and reports it.
+        if peer == self.local {
+            return Ok((peer, muxer));
+        }
+        member_id(&peer).ok_or(GateError::KeyType)?;
+        let exchange = self.exchange(peer, &mut muxer, endpoint.is_dialer());
+        let instance = tokio::time::timeout(LIMIT, exchange).await.map_err(|_| GateError::TimedOut)??;
+        if self.admitted.try_send(Admitted { peer, instance }).is_err() {
+            tracing::debug!(%peer, "the instance of a member could not be noted");
+        }
+        Ok((peer, muxer))
+    }
+
+    async fn exchange(&self, peer: PeerId, muxer: &mut StreamMuxerBox, dials: bool) -> Result<Instance, GateError> {
+        let stream = first_substream(muxer, dials).await?;
+        if dials {
+            drive(muxer, self.prove_first(peer, stream)).await
+        } else {
+            drive(muxer, self.prove_second(peer, stream)).await
+        }
+    }
+
+    async fn prove_first(&self, listener: PeerId, mut stream: SubstreamBox) -> Result<Instance, GateError> {
+        let mine = self.instance.nonce();
+        send(&mut stream, &mine).await?;
+        let theirs = receive::<GATE_NONCE_BYTES>(&mut stream).await?;
+        let transcript = self.transcript(Role::Dialer, (mine, self.local), (theirs, listener));
+        let ring = self.rings.first().expect("a gate has at least one key ring");
+        send(&mut stream, &ring.gate_proof(&transcript)).await?;
+        let proof = receive::<PROOF_BYTES>(&mut stream).await?;
+        if !ring.verify_gate(&Transcript { role: Role::Listener, ..transcript }, &proof) {
+            return Err(GateError::Stranger);
+        }
+        stream.close().await?;
+        Ok(Instance::of(&theirs))
+    }
+
+    async fn prove_second(&self, dialer: PeerId, mut stream: SubstreamBox) -> Result<Instance, GateError> {
+        let mine = self.instance.nonce();
+        let theirs = receive::<GATE_NONCE_BYTES>(&mut stream).await?;
+        send(&mut stream, &mine).await?;
+        let proof = receive::<PROOF_BYTES>(&mut stream).await?;
+        let transcript = self.transcript(Role::Dialer, (theirs, dialer), (mine, self.local));
+        let ring = self.rings.iter().find(|ring| ring.verify_gate(&transcript, &proof)).ok_or(GateError::Stranger)?;
+        send(&mut stream, &ring.gate_proof(&Transcript { role: Role::Listener, ..transcript })).await?;
+        // A dropped stream would be reset; a closed one still delivers the proof.
+        stream.close().await?;
+        Ok(Instance::of(&theirs))
+    }
+
+    fn transcript(&self, role: Role, dialer: ([u8; 32], PeerId), listener: ([u8; 32], PeerId)) -> Transcript {
+        Transcript {
+            transport: self.transport,
+            role,
+            dialer_nonce: dialer.0,
+            listener_nonce: listener.0,
+            dialer: dialer.1.to_bytes(),
+            listener: listener.1.to_bytes(),
+        }
+    }
+}
+
+async fn first_substream(muxer: &mut StreamMuxerBox, dials: bool) -> io::Result<SubstreamBox> {
+    poll_fn(|cx| {
+        let stream = if dials { muxer.poll_outbound_unpin(cx) } else { muxer.poll_inbound_unpin(cx) };
+        match stream {
+            Poll::Ready(stream) => Poll::Ready(stream),
+            Poll::Pending => poll_connection(muxer, cx).map(Err),
+        }
+    })
+    .await
+}
+
+/// Runs `exchange` while the connection under its substream moves on.
+async fn drive<T>(
+    muxer: &mut StreamMuxerBox,
+    exchange: impl Future<Output = Result<T, GateError>>,
+) -> Result<T, GateError> {
+    let mut exchange = pin!(exchange);
+    poll_fn(|cx| match exchange.as_mut().poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(outcome),
+        Poll::Pending => poll_connection(muxer, cx).map(|error| Err(error.into())),
+    })
+    .await
+}
+
+/// Ready only with the error that ended the connection.
+fn poll_connection(muxer: &mut StreamMuxerBox, cx: &mut Context<'_>) -> Poll<io::Error> {
+    loop {
+        match muxer.poll_unpin(cx) {
+            Poll::Ready(Ok(_address_change)) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(error),
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+}
+
+async fn send(stream: &mut SubstreamBox, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
+}
+
+async fn receive<const N: usize>(stream: &mut SubstreamBox) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    stream.read_exact(&mut bytes).await?;
+    Ok(bytes)
+}

@@ -1,0 +1,292 @@
+//! Whom the task dials, and what comes of it.
+
+use super::{Member, Task};
+use crate::book::{Dial, Failure};
+use crate::config::{is_ip_and_tcp, split_peer};
+use crate::connections::Connection;
+use crate::interfaces::ContainerNetworks;
+use crate::mesh::Event;
+use crate::resolve::Resolved;
+use crate::status::Source;
+use crate::transport::refusal;
+use libp2p::core::ConnectedPoint;
+use libp2p::core::transport::TransportError;
+use libp2p::swarm::dial_opts::DialOpts;
+use libp2p::swarm::{ConnectionId, DialError};
+use libp2p::{Multiaddr, PeerId, kad};
+use std::error::Error;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// This node dials until it is connected to as many members; more may come in. Below it every node knows every other, so that
+/// each can ask any owner directly.
+const TARGET_DEGREE: usize = 64;
+/// Addresses told of one member, and taken from what a member says of itself or of another.
+const MAX_TOLD: usize = 3;
+/// Announced addresses taken from one multicast answer.
+const MAX_ANNOUNCED: usize = 64;
+/// Between lookups in Kademlia for members that no other source has told.
+const WALK: Duration = Duration::from_secs(30);
+/// Before the lookup that follows a new member: others may join in the same moment.
+const WALK_SOON: Duration = Duration::from_millis(200);
+
+impl Task<'_> {
+    /// Dials what is due.
+    pub(super) fn dial(&mut self) {
+        let now = Instant::now();
+        self.timers.dial = None;
+        while self.connections.len() + self.dials.len() < TARGET_DEGREE {
+            let connections = &self.connections;
+            let Some(dial) = self.core.book.next_dial(|peer| connections.contains(peer), now) else {
+                self.timers.dial = self.core.book.next_due(|peer| connections.contains(peer), now);
+                return;
+            };
+            self.dial_one(dial, now);
+        }
+    }
+
+    fn dial_one(&mut self, Dial { peer, addresses }: Dial, now: Instant) {
+        let options: DialOpts = match peer {
+            Some(peer) => DialOpts::peer_id(peer).addresses(addresses.clone()).allocate_new_port().build(),
+            None => DialOpts::unknown_peer_id().address(addresses[0].clone()).allocate_new_port().build(),
+        };
+        let id = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => drop(self.dials.insert(id, addresses)),
+            Err(error) => self.dial_failed(&addresses, &error, now),
+        }
+    }
+
+    pub(super) fn on_dial_error(&mut self, id: ConnectionId, error: &DialError) {
+        // Kademlia's own dials are its own matter.
+        if let Some(addresses) = self.dials.remove(&id) {
+            self.dial_failed(&addresses, error, Instant::now());
+        }
+        self.dial();
+    }
+
+    fn dial_failed(&mut self, addresses: &[Multiaddr], error: &DialError, now: Instant) {
+        match error {
+            DialError::Transport(errors) => self.addresses_failed(errors, now),
+            DialError::WrongPeerId { obtained, address } => {
+                self.address_failed(address, &Failure::OtherPeer(*obtained), now);
+            }
+            // The swarm takes this node's own addresses out of a dial.
+            DialError::LocalPeerId { .. } | DialError::NoAddresses => {
+                addresses.iter().for_each(|address| self.address_failed(address, &Failure::Own, now));
+            }
+            DialError::DialPeerConditionFalse(_) | DialError::Aborted | DialError::Denied { .. } => {
+                addresses.iter().for_each(|address| self.address_failed(address, &Failure::Busy, now));
+            }
+        }
+        addresses.iter().for_each(|address| self.core.book.spared(address));
+        self.changed = true;
+    }
+
+    fn addresses_failed(&mut self, errors: &[(Multiaddr, TransportError<io::Error>)], now: Instant) {
+        for (address, error) in errors {
+            let failure = failure(error);
+            if matches!(failure, Failure::Stranger(_)) {
+                self.core.counters.strangers += 1;
+            }
+            self.address_failed(address, &failure, now);
+        }
+    }
+
+    fn address_failed(&mut self, address: &Multiaddr, failure: &Failure, now: Instant) {
+        let mut address = address.clone();
+        split_peer(&mut address);
+        tracing::debug!(%address, ?failure, "could not dial");
+        let gone = self.core.book.failed(&address, failure, rand::random(), now);
+        // A dead peer's last address would otherwise be told to others for ever.
+        if let Some(peer) = gone.filter(|peer| !self.connections.contains(peer)) {
+            self.swarm.behaviour_mut().kademlia.remove_peer(&peer);
+        }
+    }
+
+    pub(super) fn on_established(
+        &mut self,
+        peer: PeerId,
+        id: ConnectionId,
+        endpoint: &ConnectedPoint,
+        failed: &[(Multiaddr, TransportError<io::Error>)],
+    ) {
+        let now = Instant::now();
+        while let Ok(admitted) = self.admitted.try_recv() {
+            self.instances.insert(admitted.peer, admitted.instance);
+        }
+        let mut address = endpoint.get_remote_address().clone();
+        split_peer(&mut address);
+        let instance = self.instances.remove(&peer);
+        let connection = Connection::new(id, endpoint.is_dialer(), address.clone(), instance, now);
+        let established = self.connections.established(peer, connection, now);
+        for id in &established.close {
+            tracing::debug!(%peer, connection = %id, "closing one of several connections");
+            self.swarm.close_connection(*id);
+        }
+        self.addresses_failed(failed, now);
+        if endpoint.is_dialer() {
+            self.core.book.succeeded(&address, peer, now);
+            self.swarm.behaviour_mut().kademlia.add_address(&peer, address);
+        } else if established.joined {
+            self.core.book.found(Source::Inbound, now);
+        }
+        self.dials.remove(&id).into_iter().flatten().for_each(|address| self.core.book.spared(&address));
+        if established.joined {
+            self.on_joined(peer, !endpoint.is_dialer(), now);
+        } else {
+            self.tell_addresses(&peer);
+        }
+        self.changed = true;
+        self.dial();
+    }
+
+    fn on_joined(&mut self, peer: PeerId, inbound: bool, now: Instant) {
+        let Some(mut member) = Member::new(&peer, inbound, now) else { return };
+        tracing::info!(%peer, inbound, "a member joined");
+        let addresses = self.dialable(&peer);
+        member.told.clone_from(&addresses);
+        self.core.tell(Event::Joined { member: member.member, addresses });
+        self.core.members.insert(peer, member);
+        self.walk_soon(now);
+    }
+
+    pub(super) fn on_closed(&mut self, peer: PeerId, id: ConnectionId) {
+        let now = Instant::now();
+        if self.connections.closed(&peer, id) {
+            self.core.book.lost(&peer, now);
+            if let Some(member) = self.core.members.remove(&peer) {
+                tracing::info!(%peer, "a member left");
+                self.core.tell(Event::Left { member: member.member });
+            }
+        }
+        self.changed = true;
+        self.dial();
+    }
+
+    /// Multiaddrs at which a member can be dialled, the best first.
+    pub(super) fn dialable(&self, peer: &PeerId) -> Vec<String> {
+        let confirmed = self.core.members.get(peer).map(|member| member.confirmed.as_slice()).unwrap_or_default();
+        let mut addresses: Vec<String> = Vec::new();
+        for address in self.core.book.proven(peer).iter().chain(confirmed) {
+            let address = address.to_string();
+            if addresses.len() < MAX_TOLD && !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        addresses
+    }
+
+    fn tell_addresses(&mut self, peer: &PeerId) {
+        let addresses = self.dialable(peer);
+        let Some(member) = self.core.members.get_mut(peer) else { return };
+        if member.told != addresses && !addresses.is_empty() {
+            member.told.clone_from(&addresses);
+            let event = Event::Addresses { member: member.member, addresses };
+            self.core.tell(event);
+        }
+    }
+
+    /// A connected member says where it listens. Believed is what matches where it is seen: nothing else is known to lead
+    /// back to it, and a wildcard listener names every container bridge of its machine.
+    pub(super) fn on_identified(&mut self, peer: PeerId, id: ConnectionId, listens: Vec<Multiaddr>) {
+        let now = Instant::now();
+        let seen = self.connections.get(&peer, id).and_then(|connection| crate::book::ip_of(&connection.address));
+        let listens = listens.into_iter().map(|mut address| {
+            split_peer(&mut address);
+            address
+        });
+        let believed = listens.filter(|address| is_ip_and_tcp(address) && crate::book::ip_of(address) == seen);
+        let confirmed: Vec<Multiaddr> = believed.take(MAX_TOLD).collect();
+        for address in &confirmed {
+            self.core.book.learn(address.clone(), Some(peer), Source::Identify, now);
+            self.swarm.behaviour_mut().kademlia.add_address(&peer, address.clone());
+        }
+        if let Some(member) = self.core.members.get_mut(&peer) {
+            member.confirmed = confirmed;
+        }
+        self.tell_addresses(&peer);
+        self.walk_soon(now);
+    }
+
+    pub(super) fn on_announced(&mut self, announced: Vec<(PeerId, Multiaddr)>) {
+        let (now, networks) = (Instant::now(), ContainerNetworks::read());
+        for (peer, mut address) in announced.into_iter().take(MAX_ANNOUNCED) {
+            split_peer(&mut address);
+            if is_ip_and_tcp(&address) && networks.is_useful(&address) {
+                self.core.book.learn(address, Some(peer), Source::Mdns, now);
+            }
+        }
+        self.dial();
+    }
+
+    pub(super) fn on_unannounced(&mut self, expired: Vec<(PeerId, Multiaddr)>) {
+        for (_, mut address) in expired {
+            split_peer(&mut address);
+            self.core.book.retract(&address, Source::Mdns);
+        }
+    }
+
+    pub(super) fn on_resolved(&mut self, Resolved { host, peer, addresses }: Resolved) {
+        let now = Instant::now();
+        match addresses {
+            Ok(addresses) => {
+                addresses.into_iter().for_each(|address| self.core.book.learn(address, peer, Source::Dns, now));
+            }
+            Err(error) => {
+                tracing::debug!(%host, %error, "could not resolve");
+                self.core.book.error(Source::Dns, format!("{host}: {error}"), now);
+            }
+        }
+        self.changed = true;
+        self.dial();
+    }
+
+    /// Looks for members near a random point of Kademlia's key space.
+    pub(super) fn walk(&mut self, now: Instant) {
+        self.timers.walk = now + WALK.mul_f64(0.75 + rand::random::<f64>() / 2.0);
+        if self.connections.len() > 0 {
+            self.swarm.behaviour_mut().kademlia.get_closest_peers(PeerId::random());
+        }
+    }
+
+    fn walk_soon(&mut self, now: Instant) {
+        self.timers.walk = self.timers.walk.min(now + WALK_SOON);
+    }
+
+    pub(super) fn on_query(&mut self, result: kad::QueryResult) {
+        let kad::QueryResult::GetClosestPeers(result) = result else { return };
+        let peers = match result {
+            Ok(kad::GetClosestPeersOk { peers, .. }) | Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,
+        };
+        let now = Instant::now();
+        for kad::PeerInfo { peer_id, addrs } in peers {
+            for mut address in addrs.into_iter().take(MAX_TOLD) {
+                split_peer(&mut address);
+                if is_ip_and_tcp(&address) {
+                    self.core.book.learn(address, Some(peer_id), Source::Kademlia, now);
+                }
+            }
+        }
+        self.dial();
+    }
+}
+
+fn failure(error: &TransportError<io::Error>) -> Failure {
+    match error {
+        TransportError::MultiaddrNotSupported(_) => Failure::Unreachable("no transport for this address".to_owned()),
+        TransportError::Other(error) => match refusal(error) {
+            Some(refusal) => Failure::Stranger(refusal.to_string()),
+            None => Failure::Unreachable(root_cause(error).to_string()),
+        },
+    }
+}
+
+/// The innermost error: those around it only say that a transport failed.
+fn root_cause<'e>(error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause
+}

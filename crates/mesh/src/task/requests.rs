@@ -1,0 +1,178 @@
+//! Gossip and have-you-got, as bytes: what they say is read elsewhere.
+
+use super::{Answer, AskFailure, Held, Task, Verdict};
+use crate::codec::Frames;
+use crate::workers::{self, Asked, Gossiped};
+use ghmesh_model::limits::MAX_GOSSIP_BYTES;
+use libp2p::PeerId;
+use libp2p::gossipsub::{self, MessageAcceptance, MessageId, PublishError, TopicHash};
+use libp2p::request_response::{self, InboundRequestId, Message, OutboundFailure, OutboundRequestId, ResponseChannel};
+use libp2p::swarm::NetworkBehaviour;
+use std::time::{Duration, Instant};
+
+/// Requests to one member at once. It lies below the streams of a connection, so that the member can still ask back.
+const MAX_ASKING_ONE: usize = 128;
+/// How long gossip waits for the subscription of a member that has just joined: it comes one round trip after the connection.
+const HOLD: Duration = Duration::from_millis(300);
+/// Messages that wait so. When full, the newest is sent to whoever listens.
+const MAX_HELD: usize = 64;
+
+type ExchangeEvent = <request_response::Behaviour<Frames> as NetworkBehaviour>::ToSwarm;
+
+impl Task<'_> {
+    /// Gossips at once, unless a member that has just joined would miss it.
+    pub(super) fn publish(&mut self, topic: TopicHash, sealed: Vec<u8>) {
+        let now = Instant::now();
+        if self.held.len() < MAX_HELD && (!self.held.is_empty() || self.awaits_subscription(now)) {
+            self.held.push_back(Held { topic, sealed, until: now + HOLD });
+        } else {
+            self.send(topic, sealed);
+        }
+    }
+
+    fn awaits_subscription(&self, now: Instant) -> bool {
+        self.core.members.values().any(|member| !member.subscribed && now.duration_since(member.since) < HOLD)
+    }
+
+    pub(super) fn release(&mut self) {
+        for held in std::mem::take(&mut self.held) {
+            self.send(held.topic, held.sealed);
+        }
+    }
+
+    fn send(&mut self, topic: TopicHash, sealed: Vec<u8>) {
+        match self.swarm.behaviour_mut().gossip.publish(topic, sealed) {
+            Ok(_) => self.core.counters.gossip_sent += 1,
+            // One node alone, full queues: normal outcomes, since gossip is a hint.
+            Err(PublishError::NoPeersSubscribedToTopic | PublishError::AllQueuesFull(_)) => {
+                self.core.counters.gossip_lost += 1;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "could not gossip");
+                self.core.counters.gossip_lost += 1;
+            }
+        }
+    }
+
+    pub(super) fn on_gossip(&mut self, event: gossipsub::Event) {
+        match event {
+            gossipsub::Event::Message { propagation_source, message_id, message } => {
+                self.on_message(message_id, propagation_source, message.data);
+            }
+            gossipsub::Event::Subscribed { peer_id, .. } => {
+                if let Some(member) = self.core.members.get_mut(&peer_id) {
+                    member.subscribed = true;
+                }
+                if !self.awaits_subscription(Instant::now()) {
+                    self.release();
+                }
+            }
+            other => tracing::trace!(event = ?other, "gossipsub"),
+        }
+    }
+
+    fn on_message(&mut self, id: MessageId, forwarder: PeerId, sealed: Vec<u8>) {
+        let Some(member) = self.core.members.get(&forwarder).filter(|_| sealed.len() <= MAX_GOSSIP_BYTES) else {
+            return self.judge(&id, &forwarder, Verdict::Refused);
+        };
+        let gossiped = Gossiped { id: id.clone(), forwarder, from: member.member, sealed };
+        if self.core.intake.try_send(gossiped).is_err() {
+            self.core.counters.gossip_dropped += 1;
+            self.report(&id, &forwarder, MessageAcceptance::Ignore);
+        }
+    }
+
+    pub(super) fn judge(&mut self, id: &MessageId, forwarder: &PeerId, verdict: Verdict) {
+        let counters = &mut self.core.counters;
+        let acceptance = match verdict {
+            Verdict::Accepted => MessageAcceptance::Accept,
+            Verdict::AcceptedUnread => {
+                counters.gossip_dropped += 1;
+                MessageAcceptance::Accept
+            }
+            Verdict::Replayed => {
+                counters.gossip_replayed += 1;
+                MessageAcceptance::Ignore
+            }
+            Verdict::Refused => {
+                counters.gossip_refused += 1;
+                MessageAcceptance::Reject
+            }
+        };
+        self.report(id, forwarder, acceptance);
+    }
+
+    fn report(&mut self, id: &MessageId, forwarder: &PeerId, acceptance: MessageAcceptance) {
+        self.swarm.behaviour_mut().gossip.report_message_validation_result(id, forwarder, acceptance);
+    }
+
+    pub(super) fn ask(&mut self, peer: PeerId, sealed: Vec<u8>, answer: Answer) {
+        let failure = match self.core.members.get_mut(&peer) {
+            Some(member) if self.swarm.behaviour().exchange.is_connected(&peer) => {
+                if member.asking < MAX_ASKING_ONE {
+                    member.asking += 1;
+                    let id = self.swarm.behaviour_mut().exchange.send_request(&peer, sealed);
+                    self.asks.insert(id, (peer, answer));
+                    return;
+                }
+                AskFailure::Busy
+            }
+            Some(_) | None => AskFailure::NotConnected,
+        };
+        let _ = answer.send(Err(failure));
+    }
+
+    fn answered(&mut self, id: OutboundRequestId, outcome: Result<Vec<u8>, AskFailure>) {
+        let Some((peer, answer)) = self.asks.remove(&id) else { return };
+        if let Some(member) = self.core.members.get_mut(&peer) {
+            member.asking = member.asking.saturating_sub(1);
+        }
+        // Whoever asked may have gone on.
+        let _ = answer.send(outcome);
+    }
+
+    pub(super) fn on_exchange(&mut self, event: ExchangeEvent) {
+        match event {
+            request_response::Event::Message { message: Message::Response { request_id, response }, .. } => {
+                self.answered(request_id, Ok(response));
+            }
+            request_response::Event::Message {
+                peer,
+                message: Message::Request { request_id, request, channel },
+                ..
+            } => {
+                self.on_request(peer, request_id, request, channel);
+            }
+            request_response::Event::OutboundFailure { request_id, error, .. } => {
+                let failure = match error {
+                    OutboundFailure::Timeout => AskFailure::TimedOut,
+                    OutboundFailure::DialFailure => AskFailure::NotConnected,
+                    OutboundFailure::ConnectionClosed
+                    | OutboundFailure::UnsupportedProtocols
+                    | OutboundFailure::Io(_) => AskFailure::Closed,
+                };
+                self.answered(request_id, Err(failure));
+            }
+            request_response::Event::InboundFailure { peer, error, .. } => {
+                tracing::debug!(%peer, %error, "a member's request failed");
+            }
+            request_response::Event::ResponseSent { .. } => {}
+        }
+    }
+
+    /// Hands a request to a task of its own. Where too many are being answered it is dropped: the asker sees the stream end.
+    fn on_request(&mut self, peer: PeerId, id: InboundRequestId, sealed: Vec<u8>, channel: ResponseChannel<Vec<u8>>) {
+        let permits = self.core.members.get(&peer).and_then(|member| {
+            let all = self.core.serving.clone().try_acquire_owned().ok()?;
+            Some((member.member, (all, member.serving.clone().try_acquire_owned().ok()?)))
+        });
+        let Some((from, permits)) = permits else {
+            tracing::debug!(%peer, request = %id, "too many requests");
+            self.core.counters.requests_dropped += 1;
+            return;
+        };
+        let asked = Asked { from, sealed, channel, permits };
+        let (rings, events) = (self.core.blueprint.rings.clone(), self.core.events.clone());
+        tokio::spawn(workers::serve(rings, asked, events, self.core.own_commands.clone()));
+    }
+}

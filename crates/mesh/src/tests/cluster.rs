@@ -1,0 +1,163 @@
+//! Nodes to test with.
+
+use crate::{Author, Config, Event, Identity, Mesh, Remembered, start};
+use ghmesh_model::wire::{Invalidated, Record, Response, Shared, SignedRecord};
+use ghmesh_model::{MemberId, Scope};
+use ghmesh_seal::{Cost, KeyRing, Secret, derive};
+use libp2p::Multiaddr;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Far above what anything here takes; reached only if something never happens.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The keys of a secret.
+pub(crate) fn ring(secret: &str) -> KeyRing {
+    derive(&Secret::new(secret.into()), "test", Cost::TEST)
+}
+
+/// What a node is started with.
+pub(crate) struct Setup {
+    pub(crate) identity: Identity,
+    pub(crate) rings: Vec<KeyRing>,
+    pub(crate) boot: u64,
+    pub(crate) listen: Vec<String>,
+    pub(crate) bootstrap: Vec<String>,
+    pub(crate) remembered: Vec<Remembered>,
+}
+
+impl Setup {
+    pub(crate) fn new(secret: &str) -> Self {
+        Setup {
+            identity: Identity::ephemeral(),
+            rings: vec![ring(secret)],
+            boot: 1,
+            listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
+            bootstrap: Vec::new(),
+            remembered: Vec::new(),
+        }
+    }
+
+    pub(crate) fn dialling(mut self, addresses: impl IntoIterator<Item = String>) -> Self {
+        self.bootstrap.extend(addresses);
+        self
+    }
+
+    pub(crate) async fn start(self) -> Node {
+        let config = Config { listen: self.listen, bootstrap: self.bootstrap, mdns: false };
+        let author = Author::new(&self.identity, self.boot);
+        let (mesh, events) =
+            start(config, self.identity.clone(), self.rings, self.boot, self.remembered).await.unwrap();
+        Node { mesh, events, author, identity: self.identity }
+    }
+}
+
+/// A running node.
+pub(crate) struct Node {
+    pub(crate) mesh: Mesh,
+    pub(crate) events: mpsc::Receiver<Event>,
+    pub(crate) author: Author,
+    pub(crate) identity: Identity,
+}
+
+impl Node {
+    pub(crate) fn member(&self) -> MemberId {
+        self.mesh.member()
+    }
+
+    /// Where it listens, with its peer id.
+    pub(crate) fn address(&self) -> String {
+        self.mesh.status().listen_addrs[0].clone()
+    }
+
+    /// Where it listens, without.
+    pub(crate) fn bare_address(&self) -> String {
+        let mut address: Multiaddr = self.address().parse().unwrap();
+        crate::config::split_peer(&mut address);
+        address.to_string()
+    }
+
+    /// The next event that `pick` wants; others are passed over.
+    pub(crate) async fn event<T>(&mut self, mut pick: impl FnMut(Event) -> Option<T>) -> T {
+        within("an event", async {
+            loop {
+                let event = self.events.recv().await.expect("the mesh runs");
+                if let Some(picked) = pick(event) {
+                    return picked;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Waits until exactly `members` are connected.
+    pub(crate) async fn connected_to(&self, members: impl IntoIterator<Item = MemberId>) {
+        let expected: BTreeSet<MemberId> = members.into_iter().collect();
+        let what = format!("{} members", expected.len());
+        eventually(&what, || self.mesh.members().into_iter().collect::<BTreeSet<_>>() == expected).await;
+    }
+
+    /// A new record of this node.
+    pub(crate) fn record(&self, tag: u8) -> Shared {
+        let record = Record::Invalidated(Invalidated { scopes: vec![Scope([tag; 16])] });
+        Shared { signed: self.author.sign(self.author.stamp(), &record), age_ms: 7, body: None }
+    }
+
+    /// Waits for the record.
+    pub(crate) async fn receives(&mut self, expected: &SignedRecord) -> (MemberId, Shared) {
+        self.event(|event| match event {
+            Event::Record { from, shared } if shared.signed == *expected => Some((from, shared)),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Answers every request, in a task of its own, until the mesh ends.
+    pub(crate) fn answering(
+        mut self,
+        answer: impl Fn(ghmesh_model::wire::Request) -> Response + Send + 'static,
+    ) -> Mesh {
+        let mesh = self.mesh.clone();
+        tokio::spawn(async move {
+            while let Some(event) = self.events.recv().await {
+                if let Event::Asked { request, replier, .. } = event {
+                    replier.reply(answer(request));
+                }
+            }
+        });
+        mesh
+    }
+}
+
+/// `count` nodes of one mesh, each dialling all before it, all connected to all.
+pub(crate) async fn cluster(count: usize) -> Vec<Node> {
+    let mut nodes: Vec<Node> = Vec::new();
+    for _ in 0..count {
+        let known: Vec<String> = nodes.iter().map(Node::address).collect();
+        nodes.push(Setup::new("secret").dialling(known).start().await);
+    }
+    all_connected(&nodes).await;
+    nodes
+}
+
+/// Waits until every node is connected to every other.
+pub(crate) async fn all_connected(nodes: &[Node]) {
+    for node in nodes {
+        node.connected_to(nodes.iter().map(Node::member).filter(|member| *member != node.member())).await;
+    }
+}
+
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    within(what, async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}

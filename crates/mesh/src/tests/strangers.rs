@@ -1,0 +1,141 @@
+//! Who does not hold the secret never becomes a connection, and keeps no member out.
+
+use super::cluster::{Node, PATIENCE, Setup, eventually, within};
+use crate::{Event, transport};
+use futures::StreamExt;
+use libp2p::identity::Keypair;
+use libp2p::swarm::SwarmEvent;
+use libp2p::{Multiaddr, Swarm, ping};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A libp2p node without a gate.
+fn plain() -> Swarm<ping::Behaviour> {
+    let keypair = Keypair::generate_ed25519();
+    let transport = transport::over_tcp(&keypair).unwrap();
+    let config = libp2p::swarm::Config::with_tokio_executor();
+    Swarm::new(transport, ping::Behaviour::default(), keypair.public().to_peer_id(), config)
+}
+
+async fn listening(swarm: &mut Swarm<ping::Behaviour>) -> String {
+    swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
+    loop {
+        if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+            return address.to_string();
+        }
+    }
+}
+
+fn socket(node: &Node) -> SocketAddr {
+    let address = node.bare_address();
+    let mut parts = address.split('/').skip(2);
+    format!("{}:{}", parts.next().unwrap(), parts.nth(1).unwrap()).parse().unwrap()
+}
+
+/// A member can still join, and nobody else ever did.
+async fn only_members_join(mut node: Node) {
+    let member = Setup::new("secret").dialling([node.address()]).start().await;
+    let joined = node.event(|event| match event {
+        Event::Joined { member, .. } => Some(member),
+        _ => None,
+    });
+    assert_eq!(joined.await, member.member(), "the first to join is the member");
+    assert_eq!(node.mesh.members(), [member.member()]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_secret_is_another_mesh_whoever_dials() {
+    let node = Setup::new("secret").start().await;
+    let other = Setup::new("another").dialling([node.address()]).start().await;
+    eventually("the listener to refuse", || node.mesh.status().counters.strangers > 0).await;
+    eventually("the dialer to notice", || other.mesh.status().counters.strangers > 0).await;
+    let third = Setup::new("secret").dialling([other.bare_address()]).start().await;
+    eventually("a member to be refused elsewhere", || third.mesh.status().counters.strangers > 0).await;
+    let status = third.mesh.status();
+    let error = status.sources.iter().find_map(|source| source.last_error.clone()).unwrap().1;
+    assert!(error.contains("another mesh"), "{error}");
+    assert!(other.mesh.members().is_empty() && third.mesh.members().is_empty());
+    only_members_join(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_of_libp2p_is_refused_when_it_dials() {
+    let node = Setup::new("secret").start().await;
+    let mut stranger = plain();
+    let address: Multiaddr = node.address().parse().unwrap();
+    stranger.dial(address).unwrap();
+    // Without a gate the stranger believes in the connection, until it is closed.
+    within("the stranger to be thrown out", async {
+        loop {
+            match stranger.select_next_some().await {
+                SwarmEvent::ConnectionClosed { .. } | SwarmEvent::OutgoingConnectionError { .. } => return,
+                SwarmEvent::Behaviour(ping::Event { result: Ok(_), .. }) => panic!("a stranger was answered"),
+                _ => {}
+            }
+        }
+    })
+    .await;
+    eventually("a stranger to be counted", || node.mesh.status().counters.strangers == 1).await;
+    only_members_join(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_of_libp2p_is_refused_when_it_is_dialled() {
+    let mut stranger = plain();
+    let address = listening(&mut stranger).await;
+    let running = tokio::spawn(async move { while stranger.next().await.is_some() {} });
+    let node = Setup::new("secret").dialling([address]).start().await;
+    eventually("a stranger to be counted", || node.mesh.status().counters.strangers > 0).await;
+    only_members_join(node).await;
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garbage_is_refused() {
+    let node = Setup::new("secret").start().await;
+    let garbage: Vec<u8> = (0..100_000).map(|_| rand::random()).collect();
+    for bytes in
+        [&garbage[..], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x13/multistream/1.0.0\n\x07/noise\n\0\0\0\0", b""]
+    {
+        let mut stream = TcpStream::connect(socket(&node)).await.unwrap();
+        let _ = stream.write_all(bytes).await;
+        let _ = stream.shutdown().await;
+        let mut answer = Vec::new();
+        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
+    }
+    only_members_join(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_strangers_leave_room_for_members() {
+    let node = Setup::new("secret").start().await;
+    // From two addresses of loopback, forty silent connections each: more than are allowed in all.
+    let mut silent = Vec::new();
+    for source in ["127.0.0.2:0", "127.0.0.3:0"] {
+        for _ in 0..40 {
+            let stream = tokio::net::TcpSocket::new_v4().unwrap();
+            stream.bind(source.parse().unwrap()).unwrap();
+            silent.push(stream.connect(socket(&node)).await.unwrap());
+        }
+    }
+    let begun = std::time::Instant::now();
+    only_members_join(node).await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "members waited {:?} for strangers", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_are_dialled_beside_addresses_that_never_answer() {
+    let mut dead = Vec::new();
+    for _ in 0..9 {
+        dead.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
+    }
+    let addresses = dead.iter().map(|listener| format!("/ip4/127.0.0.1/tcp/{}", listener.local_addr().unwrap().port()));
+    let member = Setup::new("secret").start().await;
+    let addresses: Vec<String> = addresses.chain([member.address()]).collect();
+    let begun = std::time::Instant::now();
+    let node = Setup::new("secret").dialling(addresses).start().await;
+    node.connected_to([member.member()]).await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}

@@ -1,0 +1,132 @@
+//! The tasks beside the swarm's: they seal, open and verify, so that it never does.
+//!
+//! - the *outlet* seals records for gossip, one after the other;
+//! - the *intake* opens gossip messages, verifies authors, and refuses replays; it owns the replay windows;
+//! - one task for each request of a member opens it, waits for the owner's answer, and seals that.
+
+use crate::behaviour::REQUEST_LIMIT;
+use crate::letters;
+use crate::mesh::{Event, Replier};
+use crate::replay::{Novelty, ReplayGuard};
+use crate::task::{Command, Verdict};
+use ghmesh_model::MemberId;
+use ghmesh_model::wire::{Response, Shared};
+use ghmesh_seal::KeyRing;
+use libp2p::gossipsub::{MessageId, TopicHash};
+use libp2p::request_response::ResponseChannel;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+/// Gossip messages that wait to be opened. When full, messages are dropped unread.
+const INTAKE: usize = 256;
+
+/// A gossip message as it came.
+#[derive(Debug)]
+pub(crate) struct Gossiped {
+    pub(crate) id: MessageId,
+    pub(crate) forwarder: libp2p::PeerId,
+    pub(crate) from: MemberId,
+    pub(crate) sealed: Vec<u8>,
+}
+
+/// Starts the task that opens gossip messages.
+pub(crate) fn spawn_intake(
+    rings: Arc<[KeyRing]>,
+    local: MemberId,
+    events: mpsc::Sender<Event>,
+    commands: mpsc::WeakSender<Command>,
+) -> mpsc::Sender<Gossiped> {
+    let (sender, mut messages) = mpsc::channel::<Gossiped>(INTAKE);
+    tokio::spawn(async move {
+        let mut replays = ReplayGuard::default();
+        while let Some(message) = messages.recv().await {
+            let (id, forwarder) = (message.id.clone(), message.forwarder);
+            let verdict = take_in(&rings, local, &mut replays, message, &events);
+            let Some(commands) = commands.upgrade() else { return };
+            if commands.send(Command::Verdict { id, forwarder, verdict }).await.is_err() {
+                return;
+            }
+        }
+    });
+    sender
+}
+
+fn take_in(
+    rings: &[KeyRing],
+    local: MemberId,
+    replays: &mut ReplayGuard,
+    message: Gossiped,
+    events: &mpsc::Sender<Event>,
+) -> Verdict {
+    let Ok(shared) = letters::open_gossip(rings, &message.sealed) else {
+        tracing::debug!(from = %message.from, "refused a gossip message that is not sealed or signed as it must be");
+        return Verdict::Refused;
+    };
+    // What this node wrote it knows; gossipsub forgets it after two minutes.
+    if shared.signed.stamp.author == local || replays.judge(&shared.signed.stamp) != Novelty::New {
+        return Verdict::Replayed;
+    }
+    match events.try_send(Event::Record { from: message.from, shared }) {
+        Ok(()) => Verdict::Accepted,
+        Err(_) => Verdict::AcceptedUnread,
+    }
+}
+
+/// Starts the task that seals records for gossip. It ends with the last sender.
+pub(crate) fn spawn_outlet(
+    ring: KeyRing,
+    topic: TopicHash,
+    mut records: mpsc::Receiver<Shared>,
+    commands: mpsc::Sender<Command>,
+) {
+    tokio::spawn(async move {
+        while let Some(shared) = records.recv().await {
+            let Ok(sealed) = letters::seal_gossip(&ring, shared) else {
+                tracing::warn!("a record is too large to be gossiped even without its body");
+                continue;
+            };
+            if commands.send(Command::Publish { topic: topic.clone(), sealed }).await.is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// A member's request as it came, with the room that it occupies.
+pub(crate) struct Asked {
+    pub(crate) from: MemberId,
+    pub(crate) sealed: Vec<u8>,
+    pub(crate) channel: ResponseChannel<Vec<u8>>,
+    pub(crate) permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+}
+
+/// Answers one request.
+pub(crate) async fn serve(
+    rings: Arc<[KeyRing]>,
+    asked: Asked,
+    events: mpsc::Sender<Event>,
+    commands: mpsc::WeakSender<Command>,
+) {
+    let Asked { from, sealed, channel, permits } = asked;
+    let Ok((ring, id, request)) = letters::open_request(&rings, &sealed) else {
+        tracing::debug!(%from, "refused a request that is not sealed or signed as it must be");
+        return;
+    };
+    let (answer, answered) = oneshot::channel();
+    // Where the owner is too busy, the replier is dropped, and the answer is "no".
+    let _ = events.try_send(Event::Asked { from, request, replier: Replier::new(answer) });
+    let response = match tokio::time::timeout(REQUEST_LIMIT, answered).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => Response::No,
+        // The asker has given up by now.
+        Err(_) => return,
+    };
+    let sealed = letters::seal_response(ring, id, response).or_else(|_| {
+        tracing::warn!("a response is too large to be sent");
+        letters::seal_response(ring, id, Response::No)
+    });
+    if let (Ok(sealed), Some(commands)) = (sealed, commands.upgrade()) {
+        let _ = commands.send(Command::Respond { channel, sealed }).await;
+    }
+    drop(permits);
+}
