@@ -1,1 +1,33 @@
-//! ghmesh-node.
+//! Answers requests from the store, the mesh and the origin, in this order, and tells the mesh what it learned.
+//!
+//! [`Node::lookup`] answers a read: a fresh entry of the caller's own credential at once; else one *flight* per (key,
+//! credential) asks the members, then the origin, conditionally. [`Node::forward`] streams everything else, and lays
+//! tombstones over what a write may have changed before its caller is answered.
+//!
+//! What may be cached and shown is `policy`'s decision, who asks whom is `fleet`'s; here their decisions are carried out.
+
+mod bodies;
+mod clock;
+mod coordinator;
+mod exchange;
+mod failure;
+mod flight;
+mod flights;
+mod forward;
+mod grants;
+mod holdings;
+mod landed;
+mod members;
+mod node;
+mod origin_call;
+mod stats;
+mod status;
+mod tombstones;
+
+pub use clock::Clock;
+pub use failure::Failure;
+pub use ghmesh_origin::Body;
+pub use members::Membership;
+pub use node::{Config, Node};
+pub use stats::Stats;
+pub use status::{OriginView, PeerView, Readiness, SourceView, Status};

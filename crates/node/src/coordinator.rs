@@ -1,0 +1,321 @@
+//! Runs `fleet`: feeds it what flights and members say and carries out what it decides.
+//!
+//! One task owns the state machine. Nothing is awaited in it: questions to members and reads of the store run in tasks that
+//! report back as commands.
+
+use crate::clock::Clock;
+use crate::exchange::Exchange;
+use ghmesh_fleet::{
+    Answer, AskId, Config, Counters, FetchReason, Fleet, Input, InquiryId, LookupId, Output, Reply, Subject,
+};
+use ghmesh_mesh::{Mesh, Replier};
+use ghmesh_model::wire::{Request, Response, Shared};
+use ghmesh_model::{MemberId, Millis, time::millis};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Commands that wait for the task. When it is full, a flight goes to the origin alone and a member is answered *no*.
+const COMMANDS: usize = 4096;
+
+/// Steps of one lookup that wait for its flight. A lookup has few; what does not fit is not needed.
+const STEPS: usize = 16;
+
+/// How long a push to a member may take. Its receiver has asked for it and waits.
+const PUSH_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What a flight is told.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// These records answer it, if they can be verified.
+    Use {
+        /// Who sent them.
+        from: MemberId,
+        /// A `Stored`, and the `Revalidated` that extended it.
+        records: Vec<Shared>,
+    },
+    /// Read the store again; [`Search::go_on`] if that is not enough.
+    Check,
+    /// Go to the origin.
+    Fetch(FetchReason),
+}
+
+/// What the task receives.
+pub(crate) enum Command {
+    Lookup { lookup: LookupId, subject: Subject, max_age: Duration, steps: mpsc::Sender<Step> },
+    Input(Input),
+    Answered { ask: AskId, from: MemberId, answer: Option<Response> },
+    Inquired { from: MemberId, subject: Subject, lease: bool, held: Option<Vec<Shared>>, replier: Replier },
+}
+
+/// Speaks to the task. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Coordinator {
+    commands: mpsc::Sender<Command>,
+    lookups: Arc<AtomicU64>,
+    counters: Arc<Mutex<Counters>>,
+}
+
+impl Coordinator {
+    /// Starts the task. It ends when every handle is gone.
+    pub(crate) fn start(mesh: Mesh, exchange: Exchange, clock: Clock) -> Self {
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let counters = Arc::new(Mutex::new(Counters::default()));
+        let coordinator = Coordinator { commands, lookups: Arc::default(), counters: counters.clone() };
+        let fleet = Fleet::new(Config { me: mesh.member() });
+        let task = Task {
+            fleet,
+            mesh,
+            exchange,
+            clock,
+            commands: coordinator.commands.downgrade(),
+            counters,
+            flights: HashMap::new(),
+            answers: HashMap::new(),
+            inquiries: HashMap::new(),
+            last_inquiry: 0,
+        };
+        tokio::spawn(task.run(inbox));
+        coordinator
+    }
+
+    /// Begins to look for `subject` among the members.
+    pub(crate) async fn search(&self, subject: Subject, max_age: Duration) -> Search {
+        let lookup = LookupId(self.lookups.fetch_add(1, Ordering::Relaxed));
+        let (steps, receiver) = mpsc::channel(STEPS);
+        // Where the task is overloaded the command is lost, the sender with it, and the search says: fetch.
+        let _ = self.commands.try_send(Command::Lookup { lookup, subject, max_age, steps });
+        Search { lookup: Some(lookup), steps: receiver, commands: self.commands.clone() }
+    }
+
+    /// Passes on what happened. Lost when the task is overloaded: then lookups end by their deadlines.
+    pub(crate) fn tell(&self, input: Input) {
+        let _ = self.commands.try_send(Command::Input(input));
+    }
+
+    /// Passes on a member's question and what the store has on it.
+    pub(crate) fn inquire(
+        &self,
+        from: MemberId,
+        subject: Subject,
+        lease: bool,
+        held: Option<Vec<Shared>>,
+        replier: Replier,
+    ) {
+        // Dropping the replier answers "no".
+        let _ = self.commands.try_send(Command::Inquired { from, subject, lease, held, replier });
+    }
+
+    /// The state machine's counters.
+    pub(crate) fn counters(&self) -> Counters {
+        *self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One lookup under way. Dropping it ends the lookup with nothing to share.
+pub(crate) struct Search {
+    lookup: Option<LookupId>,
+    steps: mpsc::Receiver<Step>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl Search {
+    /// What to do next. Every search comes to a [`Step::Fetch`] if nothing else ends it.
+    pub(crate) async fn next(&mut self) -> Step {
+        self.steps.recv().await.unwrap_or(Step::Fetch(FetchReason::FailOpen))
+    }
+
+    /// What the last [`Step::Use`] brought is of no use.
+    pub(crate) fn refuse(&self) {
+        if let Some(lookup) = self.lookup {
+            let _ = self.commands.try_send(Command::Input(Input::Refused { lookup }));
+        }
+    }
+
+    /// What the last [`Step::Check`] pointed to is not enough.
+    pub(crate) fn go_on(&self) {
+        if let Some(lookup) = self.lookup {
+            let _ = self.commands.try_send(Command::Input(Input::Checked { lookup }));
+        }
+    }
+
+    /// The store holds it now, without a call.
+    pub(crate) fn found(mut self) {
+        self.end(|lookup| Input::Found { lookup });
+    }
+
+    /// The origin confirmed it, and the store holds it now.
+    pub(crate) fn fetched(mut self, took: Duration) {
+        self.end(|lookup| Input::Fetched { lookup, took });
+    }
+
+    fn end(&mut self, input: impl Fn(LookupId) -> Input) {
+        if let Some(lookup) = self.lookup.take() {
+            let _ = self.commands.try_send(Command::Input(input(lookup)));
+        }
+    }
+}
+
+impl Drop for Search {
+    fn drop(&mut self) {
+        self.end(|lookup| Input::Ended { lookup });
+    }
+}
+
+struct Task {
+    fleet: Fleet,
+    mesh: Mesh,
+    exchange: Exchange,
+    clock: Clock,
+    /// Weak, so that the task ends with the last handle.
+    commands: mpsc::WeakSender<Command>,
+    counters: Arc<Mutex<Counters>>,
+    flights: HashMap<LookupId, mpsc::Sender<Step>>,
+    /// Answers that `fleet` may decide to use in the very input that reports them.
+    answers: HashMap<AskId, (MemberId, Vec<Shared>)>,
+    inquiries: HashMap<InquiryId, (Option<Vec<Shared>>, Replier)>,
+    last_inquiry: u64,
+}
+
+impl Task {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+        loop {
+            let deadline = self.fleet.next_deadline();
+            // Answers that already lie in the inbox come before deadlines: a stalled task must not fail its lookups open.
+            tokio::select! {
+                biased;
+                command = inbox.recv() => match command {
+                    Some(command) => self.command(command),
+                    None => return,
+                },
+                () = sleep_until(self.clock, deadline) => self.input(Input::Tick),
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Lookup { lookup, subject, max_age, steps } => {
+                self.flights.insert(lookup, steps);
+                self.input(Input::Lookup { lookup, subject, max_age });
+            }
+            Command::Input(input) => {
+                self.forget(&input);
+                self.input(input);
+            }
+            Command::Answered { ask, from, answer } => self.answered(ask, from, answer),
+            Command::Inquired { from, subject, lease, held, replier } => {
+                self.last_inquiry += 1;
+                let inquiry = InquiryId(self.last_inquiry);
+                let is_held = held.is_some();
+                self.inquiries.insert(inquiry, (held, replier));
+                self.input(Input::Inquired { inquiry, from, subject, held: is_held, lease });
+            }
+        }
+    }
+
+    fn forget(&mut self, input: &Input) {
+        if let Input::Found { lookup } | Input::Fetched { lookup, .. } | Input::Ended { lookup } = input {
+            self.flights.remove(lookup);
+        }
+    }
+
+    fn answered(&mut self, ask: AskId, from: MemberId, answer: Option<Response>) {
+        let answer = match answer {
+            Some(Response::Have { records }) => {
+                self.answers.insert(ask, (from, records));
+                Some(Answer::Have)
+            }
+            Some(Response::Coming { wait_ms }) => Some(Answer::Coming { wait: Duration::from_millis(wait_ms) }),
+            Some(Response::Lease { .. }) => Some(Answer::Lease),
+            Some(Response::No) => Some(Answer::No),
+            Some(Response::Body { .. } | Response::Ok) | None => None,
+        };
+        self.input(match answer {
+            Some(answer) => Input::Answered { ask, answer },
+            None => Input::AskFailed { ask },
+        });
+        self.answers.remove(&ask);
+    }
+
+    fn input(&mut self, input: Input) {
+        let mut outputs = Vec::new();
+        self.fleet.handle(input, self.clock.now(), &mut outputs);
+        outputs.into_iter().for_each(|output| self.output(output));
+        *self.counters.lock().unwrap_or_else(PoisonError::into_inner) = self.fleet.counters();
+    }
+
+    fn output(&mut self, output: Output) {
+        match output {
+            Output::Ask { ask, to, subject, max_age, lease, deadline } => {
+                self.ask(ask, to, subject, max_age, lease, deadline);
+            }
+            Output::Use { lookup, ask } => {
+                if let Some((from, records)) = self.answers.remove(&ask) {
+                    self.step(lookup, Step::Use { from, records });
+                }
+            }
+            Output::Check { lookup } => self.step(lookup, Step::Check),
+            Output::Fetch { lookup, reason } => self.step(lookup, Step::Fetch(reason)),
+            Output::Reply { inquiry, reply } => self.reply(inquiry, reply),
+            Output::Deliver { to, subject } => self.deliver(to, subject),
+            Output::Release { to, subject } => {
+                self.push(to, Request::Release { key: subject.key, fingerprint: subject.fingerprint });
+            }
+        }
+    }
+
+    fn step(&mut self, lookup: LookupId, step: Step) {
+        if let Some(steps) = self.flights.get(&lookup) {
+            // A full channel already holds a step that makes the flight read the store or fetch.
+            let _ = steps.try_send(step);
+        }
+    }
+
+    fn ask(&self, ask: AskId, to: MemberId, subject: Subject, max_age: Duration, lease: bool, deadline: Millis) {
+        let Subject { key, fingerprint } = subject;
+        let request = Request::Have { key, fingerprint, max_age_ms: millis(max_age), lease };
+        let limit = deadline.since(self.clock.now()).unwrap_or_default();
+        let (mesh, commands) = (self.mesh.clone(), self.commands.clone());
+        tokio::spawn(async move {
+            let answer = mesh.ask(to, request, limit).await.ok();
+            if let Some(commands) = commands.upgrade() {
+                let _ = commands.send(Command::Answered { ask, from: to, answer }).await;
+            }
+        });
+    }
+
+    fn reply(&mut self, inquiry: InquiryId, reply: Reply) {
+        let Some((held, replier)) = self.inquiries.remove(&inquiry) else { return };
+        replier.reply(match (reply, held) {
+            (Reply::Have, Some(records)) => Response::Have { records },
+            (Reply::Have, None) | (Reply::No, _) => Response::No,
+            (Reply::Coming { wait }, _) => Response::Coming { wait_ms: millis(wait) },
+            (Reply::Lease { span }, _) => Response::Lease { lease_ms: millis(span) },
+        });
+    }
+
+    fn deliver(&self, to: MemberId, subject: Subject) {
+        let (mesh, exchange) = (self.mesh.clone(), self.exchange.clone());
+        tokio::spawn(async move {
+            if let Some(records) = exchange.records(subject, Duration::MAX) {
+                let _ = mesh.ask(to, Request::Deliver { records }, PUSH_DEADLINE).await;
+            }
+        });
+    }
+
+    fn push(&self, to: MemberId, request: Request) {
+        let mesh = self.mesh.clone();
+        tokio::spawn(async move { mesh.ask(to, request, PUSH_DEADLINE).await });
+    }
+}
+
+/// Completes at `deadline`; never where there is none.
+async fn sleep_until(clock: Clock, deadline: Option<Millis>) {
+    match deadline {
+        Some(at) => tokio::time::sleep(at.since(clock.now()).unwrap_or_default()).await,
+        None => std::future::pending().await,
+    }
+}

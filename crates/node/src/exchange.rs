@@ -1,0 +1,269 @@
+//! Between the store and the mesh: what this node tells members of its entries, and what it takes from them.
+//!
+//! A record from a member becomes an **offer**: stored under (W, F), usable by nobody. When a caller presents the credential,
+//! the offer's MAC can be checked ([`Exchange::vouched`]), and only then does it become an entry of that credential.
+
+use crate::clock::Clock;
+use bytes::Bytes;
+use ghmesh_fleet::Subject;
+use ghmesh_mesh::{Author, Mesh};
+use ghmesh_model::wire::{Record, Shared, SignedRecord, Stamp, Stored, Validation};
+use ghmesh_model::{Attestation, CacheKey, Entry, Fingerprint, Millis, Scope, Source, WireKey, limits, time::millis};
+use ghmesh_origin::Origin;
+use ghmesh_policy::Credential;
+use ghmesh_seal::KeyRing;
+use ghmesh_store::{Slot, Store};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// GitHub's `Date` counts whole seconds: what it confirms may be this much younger than it says.
+const DATE_STEP: Duration = Duration::from_millis(999);
+
+/// What became of a member's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Receipt {
+    /// The store now holds a newer validation of this, confirmed at that moment of this node's timeline.
+    Newer(Subject, Millis),
+    /// What was held is as good.
+    Known,
+    /// Writes went to these subtrees.
+    Written(Vec<Scope>),
+    /// A kind from a later version.
+    Unknown,
+    /// It contradicts itself or breaks a limit.
+    Refused,
+}
+
+/// One mesh's keys and this node's pen, beside the store. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Exchange {
+    pub(crate) store: Store,
+    pub(crate) origin: Origin,
+    pub(crate) ring: KeyRing,
+    pub(crate) author: Arc<Author>,
+    pub(crate) mesh: Mesh,
+    pub(crate) clock: Clock,
+    /// The first origin: whose clock `Date`s are compared with.
+    pub(crate) authority: Arc<str>,
+}
+
+impl Exchange {
+    /// A key and a credential as the mesh knows them.
+    pub(crate) fn subject(&self, key: &CacheKey, credential: &Credential) -> Subject {
+        Subject {
+            key: WireKey(self.ring.wire_key(&key.0)),
+            fingerprint: Fingerprint(self.ring.fingerprint(credential.as_bytes())),
+        }
+    }
+
+    // Telling.
+
+    /// Signs a `Stored` record of an entry that this node just got from the origin.
+    pub(crate) fn attest(&self, subject: Subject, credential: &Credential, entry: &Entry) -> Attestation {
+        let stamp = self.author.stamp();
+        let validation = self.validation(subject, credential, entry, stamp, &entry.representation.headers);
+        let stored = Stored { representation: entry.representation.clone(), validation, scopes: entry.scopes.clone() };
+        Attestation { stored: self.author.sign(stamp, &Record::Stored(stored)), revalidated: None }
+    }
+
+    /// Signs a `Revalidated` record that extends `earlier`.
+    pub(crate) fn attest_again(
+        &self,
+        subject: Subject,
+        credential: &Credential,
+        entry: &Entry,
+        earlier: Attestation,
+    ) -> Attestation {
+        let stamp = self.author.stamp();
+        let validation = self.validation(subject, credential, entry, stamp, &[]);
+        Attestation { revalidated: Some(self.author.sign(stamp, &Record::Revalidated(validation))), ..earlier }
+    }
+
+    fn validation(
+        &self,
+        subject: Subject,
+        credential: &Credential,
+        entry: &Entry,
+        stamp: Stamp,
+        headers: &[(String, String)],
+    ) -> Validation {
+        let mut validation = Validation {
+            key: subject.key,
+            fingerprint: subject.fingerprint,
+            cid: entry.representation.cid,
+            origin_date: entry.origin_date,
+            mac: Vec::new(),
+        };
+        let input = validation.mac_input(&stamp, headers);
+        validation.mac = self.ring.validation_mac(credential.as_bytes(), &input).to_vec();
+        validation
+    }
+
+    /// Tells the mesh of an entry: a 304 by its small record, a 200 with its body where that is small. Gossip is a hint:
+    /// what is lost is asked for.
+    pub(crate) fn publish(&self, entry: &Entry, body: Option<&Bytes>) {
+        let Some(attestation) = &entry.attestation else { return };
+        let age_ms = entry.age(self.clock.now()).map_or(0, millis);
+        let shared = match &attestation.revalidated {
+            Some(revalidated) => Shared { signed: revalidated.clone(), age_ms, body: None },
+            None => Shared { signed: attestation.stored.clone(), age_ms, body: inline(body) },
+        };
+        if let Err(full) = self.mesh.publish(shared) {
+            tracing::debug!(%full, "an entry was not announced; members will ask for it");
+        }
+    }
+
+    /// Tells the mesh that a write went to these subtrees.
+    pub(crate) fn publish_write(&self, scopes: Vec<Scope>) {
+        let record = Record::Invalidated(ghmesh_model::wire::Invalidated { scopes });
+        let signed = self.author.sign(self.author.stamp(), &record);
+        if let Err(full) = self.mesh.publish(Shared { signed, age_ms: 0, body: None }) {
+            tracing::warn!(%full, "a write was not announced; other nodes notice it when their entries expire");
+        }
+    }
+
+    /// The records of what the store offers on `subject`, if it was confirmed within `max_age`.
+    pub(crate) fn records(&self, subject: Subject, max_age: Duration) -> Option<Vec<Shared>> {
+        let entry = self.store.entry(&offer_slot(subject))?;
+        let age = entry.age(self.clock.now()).filter(|age| *age < max_age)?;
+        let attestation = entry.attestation.as_ref()?;
+        let small = entry.representation.length <= limits::MAX_INLINE_BODY_BYTES as u64;
+        let body = if small { self.store.body(&entry.representation.cid) } else { None };
+        let age_ms = millis(age);
+        let stored = Shared { signed: attestation.stored.clone(), age_ms, body: inline(body.as_ref()) };
+        let revalidated = attestation.revalidated.clone().map(|signed| Shared { signed, age_ms, body: None });
+        Some([Some(stored), revalidated].into_iter().flatten().collect())
+    }
+
+    // Listening.
+
+    /// Takes a record whose author's signature the mesh has verified. Returns once it is stored.
+    pub(crate) async fn receive(&self, shared: Shared) -> Receipt {
+        match shared.signed.record() {
+            Ok(Record::Stored(stored)) => self.receive_stored(stored, shared).await,
+            Ok(Record::Revalidated(validation)) => self.receive_revalidated(validation, shared).await,
+            Ok(Record::Invalidated(invalidated)) => Receipt::Written(invalidated.scopes),
+            Ok(Record::Unknown(_)) => Receipt::Unknown,
+            Err(error) => {
+                tracing::debug!(%error, author = %shared.signed.stamp.author, "refused a record");
+                Receipt::Refused
+            }
+        }
+    }
+
+    async fn receive_stored(&self, stored: Stored, shared: Shared) -> Receipt {
+        let Stored { representation, validation, scopes } = stored;
+        let body = shared.body.map(Bytes::from);
+        let contradicts = |body: &Bytes| body.len() as u64 != representation.length || !validation.cid.names(body);
+        if validation.cid != representation.cid || body.as_ref().is_some_and(contradicts) {
+            return Receipt::Refused;
+        }
+        let subject = Subject { key: validation.key, fingerprint: validation.fingerprint };
+        let confirmed_at = self.confirmed_at(shared.age_ms, validation.origin_date);
+        let entry = Entry {
+            representation,
+            etag: None,
+            origin_date: validation.origin_date,
+            confirmed_at,
+            scopes,
+            source: Source::Peer,
+            attestation: Some(Attestation { stored: shared.signed, revalidated: None }),
+            target: String::new(),
+        };
+        self.keep_newer(subject, entry, body).await
+    }
+
+    async fn receive_revalidated(&self, validation: Validation, shared: Shared) -> Receipt {
+        let subject = Subject { key: validation.key, fingerprint: validation.fingerprint };
+        let Some(held) = self.store.entry(&offer_slot(subject)) else { return Receipt::Known };
+        let Some(attestation) = held.attestation.clone() else { return Receipt::Known };
+        if held.representation.cid != validation.cid {
+            return Receipt::Known;
+        }
+        let entry = Entry {
+            origin_date: validation.origin_date,
+            confirmed_at: self.confirmed_at(shared.age_ms, validation.origin_date),
+            source: Source::Peer,
+            attestation: Some(Attestation { revalidated: Some(shared.signed), ..attestation }),
+            ..(*held).clone()
+        };
+        self.keep_newer(subject, entry, None).await
+    }
+
+    /// Stores an offer unless what is held is as new by the origin's own clock.
+    async fn keep_newer(&self, subject: Subject, entry: Entry, body: Option<Bytes>) -> Receipt {
+        let slot = offer_slot(subject);
+        if let Some(held) = self.store.entry(&slot) {
+            let lacks_body = body.is_some() && self.store.body(&held.representation.cid).is_none();
+            if !supersedes(&entry, &held) && !lacks_body {
+                return Receipt::Known;
+            }
+        }
+        let confirmed_at = entry.confirmed_at;
+        match self.store.put(slot, entry, body).await {
+            Ok(()) => Receipt::Newer(subject, confirmed_at),
+            Err(error) => {
+                tracing::warn!(%error, "a member's record could not be stored");
+                Receipt::Known
+            }
+        }
+    }
+
+    /// When a confirmation of that age was sent, on this node's timeline. An age is never less than the time since the
+    /// response's `Date`, whatever a member claims.
+    fn confirmed_at(&self, age_ms: u64, origin_date: u64) -> Millis {
+        let now = self.clock.now();
+        let date = Millis(origin_date.saturating_mul(1000)).after(DATE_STEP);
+        // Before this node has heard from the origin, its own clock is the best estimate.
+        let github_now = self.origin.github_time(&self.authority, now).unwrap_or(now);
+        let by_date = github_now.since(date).unwrap_or_default();
+        now.before(by_date.max(Duration::from_millis(age_ms)))
+    }
+
+    // Trusting.
+
+    /// Whether who holds `credential` made the validations behind this offer: the one thing that makes it usable.
+    pub(crate) fn vouched(&self, subject: Subject, credential: &Credential, entry: &Entry) -> bool {
+        let Some(attestation) = &entry.attestation else { return false };
+        let Ok(Record::Stored(stored)) = attestation.stored.record() else { return false };
+        let stored_holds = stored.representation == entry.representation
+            && self.made_by(subject, credential, entry, &stored.validation, &attestation.stored, Some(&stored));
+        let revalidated_holds = attestation.revalidated.as_ref().is_none_or(|signed| match signed.record() {
+            Ok(Record::Revalidated(validation)) => self.made_by(subject, credential, entry, &validation, signed, None),
+            Ok(Record::Stored(_) | Record::Invalidated(_) | Record::Unknown(_)) | Err(_) => false,
+        });
+        stored_holds && revalidated_holds
+    }
+
+    fn made_by(
+        &self,
+        subject: Subject,
+        credential: &Credential,
+        entry: &Entry,
+        validation: &Validation,
+        signed: &SignedRecord,
+        stored: Option<&Stored>,
+    ) -> bool {
+        let headers = stored.map_or(&[][..], |stored| &stored.representation.headers);
+        let input = validation.mac_input(&signed.stamp, headers);
+        validation.key == subject.key
+            && validation.fingerprint == subject.fingerprint
+            && validation.cid == entry.representation.cid
+            && validation.origin_date <= entry.origin_date
+            && self.ring.verify_validation(credential.as_bytes(), &input, &validation.mac)
+    }
+}
+
+/// Where a subject's offer is stored.
+pub(crate) fn offer_slot(subject: Subject) -> Slot {
+    Slot::Offer(subject.key, subject.fingerprint)
+}
+
+/// Versions are ordered by the origin's `Date`, and within one second by when they were confirmed.
+fn supersedes(new: &Entry, held: &Entry) -> bool {
+    (new.origin_date, new.confirmed_at) > (held.origin_date, held.confirmed_at)
+}
+
+fn inline(body: Option<&Bytes>) -> Option<Vec<u8>> {
+    body.filter(|body| body.len() <= limits::MAX_INLINE_BODY_BYTES).map(|body| body.to_vec())
+}

@@ -1,0 +1,143 @@
+//! One flight per (key, credential) on this node: the first caller leads, the others wait for what it brings home.
+//!
+//! The leader's work runs in a task of its own, so a caller that hangs up stops nobody else; and a [`Pilot`] that is
+//! dropped for any reason, a panic included, frees its followers to go on alone.
+
+use crate::failure::Failure;
+use crate::landed::Landed;
+use ghmesh_model::{CacheKey, LocalFingerprint, Millis};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// Flights that can be joined at once. Beyond, every caller leads a flight that nobody can join.
+const MAX_FLIGHTS: usize = 16_384;
+
+/// What a flight is about.
+pub(crate) type FlightKey = (CacheKey, LocalFingerprint);
+
+/// What followers receive.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    /// A validated entry, or a small answer that is not stored, given to the same credential.
+    Landed(Arc<Landed>),
+    /// The origin gave no answer, and nothing may stand in: the same to all who wait.
+    Failed(Failure),
+    /// Nothing to share: go on alone.
+    Alone,
+}
+
+/// What a caller becomes.
+pub(crate) enum Role {
+    /// Wait: `None` until the flight has ended.
+    Follow(watch::Receiver<Option<Outcome>>),
+    /// Fly.
+    Lead(Pilot),
+}
+
+/// The flights under way.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flights(Arc<Mutex<HashMap<FlightKey, Running>>>);
+
+#[derive(Debug)]
+struct Running {
+    started: Millis,
+    outcome: watch::Receiver<Option<Outcome>>,
+}
+
+/// Held by whoever leads a flight.
+pub(crate) struct Pilot {
+    flights: Flights,
+    key: FlightKey,
+    outcome: watch::Sender<Option<Outcome>>,
+}
+
+impl Flights {
+    /// Joins the flight for `key` if one is under way that started late enough, else leads a new one.
+    pub(crate) fn join(&self, key: FlightKey, now: Millis, late_enough: impl Fn(Millis) -> bool) -> Role {
+        let mut running = self.lock();
+        if let Some(flight) = running.get(&key).filter(|flight| late_enough(flight.started)) {
+            return Role::Follow(flight.outcome.clone());
+        }
+        let (sender, outcome) = watch::channel(None);
+        if running.len() < MAX_FLIGHTS {
+            running.insert(key, Running { started: now, outcome });
+        }
+        Role::Lead(Pilot { flights: self.clone(), key, outcome: sender })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<FlightKey, Running>> {
+        // Every critical section is a single map operation, so a poisoned map is still whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pilot {
+    /// Ends the flight for everybody who joined it.
+    pub(crate) fn land(self, outcome: Outcome) {
+        self.outcome.send_replace(Some(outcome));
+    }
+}
+
+impl Drop for Pilot {
+    fn drop(&mut self) {
+        let mut running = self.flights.lock();
+        if running.get(&self.key).is_some_and(|flight| flight.outcome.same_channel(&self.outcome.subscribe())) {
+            running.remove(&self.key);
+        }
+        drop(running);
+        self.outcome.send_if_modified(|outcome| {
+            let unset = outcome.is_none();
+            if unset {
+                *outcome = Some(Outcome::Alone);
+            }
+            unset
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: FlightKey = (CacheKey([1; 32]), LocalFingerprint([2; 32]));
+
+    fn always(_: Millis) -> bool {
+        true
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_dies_frees_its_followers() {
+        let flights = Flights::default();
+        let Role::Lead(pilot) = flights.join(KEY, Millis(1), always) else { panic!("the first leads") };
+        let Role::Follow(mut follower) = flights.join(KEY, Millis(2), always) else { panic!("the second follows") };
+        let task = tokio::spawn(async move {
+            let _pilot = pilot;
+            panic!("the leader dies");
+        });
+        assert!(task.await.is_err());
+        let outcome = follower.wait_for(Option::is_some).await.expect("the outcome was sent before the sender went");
+        assert!(matches!(*outcome, Some(Outcome::Alone)));
+        assert!(matches!(flights.join(KEY, Millis(3), always), Role::Lead(_)), "the flight is over");
+    }
+
+    #[test]
+    fn another_credential_never_joins() {
+        let flights = Flights::default();
+        let _first = flights.join(KEY, Millis(1), always);
+        let other = (KEY.0, LocalFingerprint([3; 32]));
+        assert!(matches!(flights.join(other, Millis(1), always), Role::Lead(_)));
+    }
+
+    #[test]
+    fn a_flight_from_before_a_write_is_not_joined_and_its_end_leaves_the_new_one_alone() {
+        let flights = Flights::default();
+        let Role::Lead(old) = flights.join(KEY, Millis(1), always) else { panic!("the first leads") };
+        let after_write = |started: Millis| started > Millis(5);
+        let Role::Lead(_new) = flights.join(KEY, Millis(6), after_write) else {
+            panic!("the old one started too early")
+        };
+        drop(old);
+        assert!(matches!(flights.join(KEY, Millis(7), after_write), Role::Follow(_)));
+    }
+}

@@ -1,0 +1,110 @@
+//! What this node holds for a caller: its own entry, or a peer's offer that the caller's credential vouches for.
+
+use crate::exchange::offer_slot;
+use crate::landed::How;
+use crate::node::Inner;
+use bytes::Bytes;
+use ghmesh_fleet::Subject;
+use ghmesh_model::wire::Shared;
+use ghmesh_model::{Entry, Source};
+use ghmesh_policy::{CredentialKind, Read, Verdict, etag, freshness, storable};
+use ghmesh_store::Slot;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An entry that belongs to a caller, with its body if that is here.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) body: Option<Bytes>,
+    pub(crate) how: How,
+}
+
+impl Inner {
+    /// Where a caller's own entry is stored.
+    pub(crate) fn slot(&self, read: &Read) -> Slot {
+        Slot::Local(read.key, self.fingerprint(read))
+    }
+
+    /// How the mesh knows what a caller asks for. `None` where it must not know: the mesh is off or not ready, the
+    /// credential could be guessed from its fingerprint, or the request has a secret.
+    pub(crate) fn subject(&self, read: &Read) -> Option<Subject> {
+        let members = self.members.get()?;
+        let shared = match read.credential.kind() {
+            CredentialKind::Token | CredentialKind::Anonymous => true,
+            CredentialKind::Private => false,
+        };
+        shared.then(|| members.exchange.subject(&read.key, &read.credential))
+    }
+
+    /// The newest that is held for this caller, fresh or not.
+    pub(crate) fn held(&self, read: &Read) -> Option<Held> {
+        let own = self.store.entry(&self.slot(read));
+        let offer = self.vouched_offer(read, own.as_deref());
+        let (entry, how) = match (own, offer) {
+            (_, Some(offer)) => (offer, How::Peer),
+            (Some(own), None) => (own, How::Local),
+            (None, None) => return None,
+        };
+        let body = self.store.body(&entry.representation.cid);
+        Some(Held { entry, body, how })
+    }
+
+    /// A peer's offer that is newer than the caller's own entry and was made by a holder of the caller's credential.
+    fn vouched_offer(&self, read: &Read, own: Option<&Entry>) -> Option<Arc<Entry>> {
+        if own.is_some_and(|own| self.verdict(read, own) == Verdict::Fresh) {
+            return None;
+        }
+        let subject = self.subject(read)?;
+        let offer = self.store.entry(&offer_slot(subject)).filter(|offer| offer.source == Source::Peer)?;
+        let newer = own.is_none_or(|own| offer.confirmed_at > own.confirmed_at);
+        (newer && self.is_vouched(read, subject, &offer)).then_some(offer)
+    }
+
+    fn is_vouched(&self, read: &Read, subject: Subject, offer: &Entry) -> bool {
+        let Some(members) = self.members.get() else { return false };
+        storable::is_acceptable(read, &offer.representation.headers)
+            && members.exchange.vouched(subject, &read.credential, offer)
+    }
+
+    /// What may be done with an entry: policy's verdict, and no write since.
+    pub(crate) fn verdict(&self, read: &Read, entry: &Entry) -> Verdict {
+        if !self.tombstones.admit(&read.scopes, entry.confirmed_at) {
+            return Verdict::MustRevalidate;
+        }
+        freshness::verdict(read, &self.config.freshness, entry, self.clock.now())
+    }
+
+    /// The oldest confirmation that this caller takes from a member.
+    pub(crate) fn max_age(&self, read: &Read) -> Duration {
+        let times = &self.config.freshness;
+        let directives = &read.caller.directives;
+        let lifetime = directives.ttl.unwrap_or(times.default_ttl).min(times.proof_ttl);
+        lifetime
+            .min(directives.max_age.unwrap_or(Duration::MAX))
+            .saturating_sub(directives.min_fresh.unwrap_or_default())
+    }
+
+    /// Makes a vouched offer the caller's own entry: from now on it is local.
+    pub(crate) async fn adopt(&self, read: &Read, offer: &Entry, body: &Bytes) -> Arc<Entry> {
+        let entry = Entry {
+            etag: Some(etag::for_entry(read, offer, body)),
+            scopes: read.scopes.clone(),
+            target: read.target.to_string(),
+            ..offer.clone()
+        };
+        if let Err(error) = self.store.put(self.slot(read), entry.clone(), Some(body.clone())).await {
+            tracing::warn!(%error, "a peer's entry could not be kept");
+        }
+        Arc::new(entry)
+    }
+
+    /// Stores what a member answered as an offer and gives it if the caller's credential vouches for it.
+    pub(crate) async fn take(&self, read: &Read, records: Vec<Shared>) -> Option<Arc<Entry>> {
+        let members = self.members.get()?;
+        let subject = self.subject(read)?;
+        members.receive_pulled(records).await;
+        let offer = self.store.entry(&offer_slot(subject))?;
+        self.is_vouched(read, subject, &offer).then_some(offer)
+    }
+}

@@ -1,0 +1,221 @@
+//! The node's side of the mesh: what members send, what they are answered, and who they are.
+
+use crate::bodies;
+use crate::coordinator::Coordinator;
+use crate::exchange::{Exchange, Receipt};
+use crate::node::Inner;
+use crate::stats::Stats;
+use crate::status::{PeerView, SourceView};
+use bytes::Bytes;
+use ghmesh_fleet::{Input, Subject};
+use ghmesh_mesh::{Author, Event, Mesh, Replier};
+use ghmesh_model::wire::{Request, Response, Shared};
+use ghmesh_model::{Entry, MemberId, Millis};
+use ghmesh_seal::KeyRing;
+use ghmesh_store::RememberedPeer;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Queues for records, by author: one author's records are stored in the order in which they came.
+const INTAKES: usize = 8;
+
+/// Records that wait in one queue. Gossip is a hint: what does not fit is asked for when it is needed.
+const INTAKE_RECORDS: usize = 256;
+
+/// A mesh that was started, with the keys that it was started with.
+pub struct Membership {
+    /// The swarm.
+    pub mesh: Mesh,
+    /// What it tells.
+    pub events: mpsc::Receiver<Event>,
+    /// The keys derived from the mesh secret.
+    pub ring: KeyRing,
+    /// This node's pen.
+    pub author: Arc<Author>,
+}
+
+/// The mesh as the rest of the node uses it.
+pub(crate) struct Members {
+    pub(crate) exchange: Exchange,
+    pub(crate) coordinator: Coordinator,
+    intakes: Vec<mpsc::Sender<Shared>>,
+}
+
+impl Members {
+    /// Starts to listen to a mesh.
+    pub(crate) fn join(node: &Arc<Inner>, membership: Membership) {
+        let Membership { mesh, events, ring, author } = membership;
+        let exchange = Exchange {
+            store: node.store.clone(),
+            origin: node.origin.clone(),
+            ring,
+            author,
+            mesh: mesh.clone(),
+            clock: node.clock,
+            authority: node.config.origins.authorities().next().unwrap_or_default().into(),
+        };
+        let coordinator = Coordinator::start(mesh, exchange.clone(), node.clock);
+        let (intakes, outlets): (Vec<_>, Vec<_>) = (0..INTAKES).map(|_| mpsc::channel(INTAKE_RECORDS)).unzip();
+        if node.members.set(Members { exchange, coordinator, intakes }).is_ok() {
+            outlets.into_iter().for_each(|outlet| drop(tokio::spawn(take_in(Arc::downgrade(node), outlet))));
+            tokio::spawn(listen(Arc::downgrade(node), events));
+        }
+    }
+
+    /// Pulls the body of an entry from who sent it, or who wrote it, or who may have it.
+    pub(crate) async fn pull(&self, entry: &Entry, from: Option<MemberId>) -> Option<Bytes> {
+        let attestation = entry.attestation.as_ref();
+        let authors = attestation.into_iter().flat_map(|attestation| {
+            let latest = attestation.revalidated.as_ref().map(|record| record.stamp.author);
+            latest.into_iter().chain([attestation.stored.stamp.author])
+        });
+        let connected = self.exchange.mesh.status().peers.into_iter().map(|peer| peer.member);
+        let holders = from.into_iter().chain(authors).chain(connected).collect();
+        bodies::pull(&self.exchange.mesh, entry.representation.cid, entry.representation.length, holders).await
+    }
+
+    /// Takes records that a member sent to this node alone. They were not gossiped, so their signatures are checked here.
+    pub(crate) async fn receive_pulled(&self, records: Vec<Shared>) {
+        for shared in records {
+            if ghmesh_mesh::is_genuine(&shared.signed) {
+                self.exchange.receive(shared).await;
+            }
+        }
+    }
+
+    /// Tells who waits for `subject` that the store holds something new of it.
+    pub(crate) fn announce_arrival(&self, subject: Subject, confirmed_at: Millis) {
+        self.coordinator.tell(Input::Arrived { subject, confirmed_at });
+    }
+
+    /// Adds what the mesh knows to the totals.
+    pub(crate) fn fill(&self, stats: &mut Stats) {
+        let status = self.exchange.mesh.status();
+        stats.peer_id = status.peer_id;
+        stats.listen_addrs = status.listen_addrs;
+        stats.connected_peers = status.peers.len() as u64;
+        stats.fail_opens = self.coordinator.counters().fail_opens;
+    }
+
+    /// The connected members.
+    pub(crate) fn peers(&self) -> Vec<PeerView> {
+        self.exchange.mesh.status().peers.into_iter().map(PeerView::from).collect()
+    }
+
+    /// Who was turned away at the gate.
+    pub(crate) fn strangers(&self) -> u64 {
+        self.exchange.mesh.status().counters.strangers
+    }
+
+    /// The ways of finding members.
+    pub(crate) fn sources(&self) -> Vec<SourceView> {
+        self.exchange.mesh.status().sources.into_iter().map(SourceView::from).collect()
+    }
+}
+
+/// Stores the records of one queue, one after the other.
+async fn take_in(node: Weak<Inner>, mut records: mpsc::Receiver<Shared>) {
+    while let Some(shared) = records.recv().await {
+        let Some(node) = node.upgrade() else { return };
+        node.receive(shared).await;
+    }
+}
+
+/// Follows the mesh's events until it ends.
+async fn listen(node: Weak<Inner>, mut events: mpsc::Receiver<Event>) {
+    while let Some(event) = events.recv().await {
+        let Some(node) = node.upgrade() else { return };
+        node.handle(event);
+    }
+}
+
+impl Inner {
+    /// Handles one event without waiting for anything.
+    fn handle(self: &Arc<Self>, event: Event) {
+        let Some(members) = self.members.get() else { return };
+        match event {
+            Event::Joined { member, addresses } => {
+                members.coordinator.tell(Input::Joined { member });
+                self.remember(member, addresses);
+            }
+            Event::Addresses { member, addresses } => self.remember(member, addresses),
+            Event::Left { member } => members.coordinator.tell(Input::Left { member }),
+            Event::RoundTrip { rtt, .. } => members.coordinator.tell(Input::RoundTrip { took: rtt }),
+            Event::Record { shared, .. } => self.queue(shared),
+            Event::Asked { from, request, replier } => {
+                let node = self.clone();
+                tokio::spawn(async move { node.asked(from, request, replier).await });
+            }
+        }
+    }
+
+    fn queue(&self, shared: Shared) {
+        let Some(members) = self.members.get() else { return };
+        self.counts.records_received.add();
+        let intake = usize::from(shared.signed.stamp.author.0[0]) % INTAKES;
+        if members.intakes[intake].try_send(shared).is_err() {
+            tracing::debug!("a record was dropped: more came than could be stored");
+        }
+    }
+
+    /// Stores a record whose signature was verified, and tells who waits for it.
+    async fn receive(&self, shared: Shared) {
+        let Some(members) = self.members.get() else { return };
+        match members.exchange.receive(shared).await {
+            Receipt::Newer(subject, confirmed_at) => members.announce_arrival(subject, confirmed_at),
+            // A member's write: later is safer, so it counts from its arrival here.
+            Receipt::Written(scopes) => self.bury_here(&scopes).await,
+            Receipt::Refused => self.counts.records_refused.add(),
+            Receipt::Known | Receipt::Unknown => {}
+        }
+    }
+
+    async fn asked(&self, from: MemberId, request: Request, replier: Replier) {
+        let Some(members) = self.members.get() else { return };
+        match request {
+            Request::Have { key, fingerprint, max_age_ms, lease } => {
+                let subject = Subject { key, fingerprint };
+                let held = self.offered(members, subject, Duration::from_millis(max_age_ms));
+                members.coordinator.inquire(from, subject, lease, held, replier);
+            }
+            Request::Deliver { records } => {
+                replier.reply(Response::Ok);
+                let genuine = records.into_iter().filter(|shared| ghmesh_mesh::is_genuine(&shared.signed));
+                genuine.for_each(|shared| self.queue(shared));
+            }
+            Request::Release { key, fingerprint } => {
+                members.coordinator.tell(Input::Released { from, subject: Subject { key, fingerprint } });
+                replier.reply(Response::Ok);
+            }
+            Request::Body { cid, offset } => {
+                let store = self.store.clone();
+                let answer =
+                    tokio::task::spawn_blocking(move || bodies::answer(store.body(&cid).as_ref(), offset)).await;
+                replier.reply(answer.unwrap_or(Response::No));
+            }
+        }
+    }
+
+    /// What this node has for a member: young enough, and from after every known write.
+    fn offered(&self, members: &Members, subject: Subject, max_age: Duration) -> Option<Vec<Shared>> {
+        let entry = self.store.entry(&crate::exchange::offer_slot(subject))?;
+        if !self.tombstones.admit(&entry.scopes, entry.confirmed_at) {
+            return None;
+        }
+        members.exchange.records(subject, max_age)
+    }
+
+    fn remember(self: &Arc<Self>, member: MemberId, addresses: Vec<String>) {
+        if addresses.is_empty() {
+            return;
+        }
+        let peer = RememberedPeer { member, addresses, last_seen: self.clock.now() };
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.remember(peer).await {
+                tracing::debug!(%error, "a peer could not be remembered");
+            }
+        });
+    }
+}

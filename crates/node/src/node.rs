@@ -1,0 +1,321 @@
+//! The node itself: its parts, and the way of a read through them.
+
+use crate::clock::Clock;
+use crate::failure::Failure;
+use crate::flights::{Flights, Outcome, Role};
+use crate::grants::Grants;
+use crate::landed::{How, Landed};
+use crate::members::{Members, Membership};
+use crate::stats::{Count, Counts, Stats};
+use crate::status::{OriginView, PeerView, Readiness, Status};
+use crate::tombstones::Tombstones;
+use bytes::Bytes;
+use ghmesh_model::{Entry, LocalFingerprint, Millis};
+use ghmesh_origin::{Body, Origin};
+use ghmesh_policy::answer::{self, HitKind};
+use ghmesh_policy::{Freshness, Origins, Read, Verdict};
+use ghmesh_store::Store;
+use http::{HeaderMap, Response};
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::oneshot;
+
+/// Flights that a caller joins one after the other, if what each brought home was not for it. Then it flies alone.
+const JOINS: usize = 2;
+
+/// What a node is told at its start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The operator's times.
+    pub freshness: Freshness,
+    /// Whether a mesh will be joined ([`Node::join`]). Only shown.
+    pub mesh_enabled: bool,
+    /// The hosts that are trusted: their redirects let callers go where they point.
+    pub origins: Origins,
+}
+
+/// One node. Cheap to clone; all clones are the same node.
+#[derive(Clone)]
+pub struct Node(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) started: Millis,
+    pub(crate) store: Store,
+    pub(crate) origin: Origin,
+    pub(crate) counts: Counts,
+    pub(crate) flights: Flights,
+    pub(crate) tombstones: Tombstones,
+    pub(crate) grants: Grants,
+    /// Set once the mesh secret's keys are derived and the mesh listens.
+    pub(crate) members: OnceLock<Members>,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// A node that answers from `store` and `origin` at once, and from a mesh after [`Node::join`]. `clock` must be the one
+    /// that store and origin were given.
+    pub fn new(config: Config, clock: Clock, store: Store, origin: Origin) -> Self {
+        let tombstones = Tombstones::new(store.tombstones(), config.freshness.proof_ttl);
+        Node(Arc::new(Inner {
+            config,
+            clock,
+            started: clock.now(),
+            store,
+            origin,
+            counts: Counts::default(),
+            flights: Flights::default(),
+            tombstones,
+            grants: Grants::default(),
+            members: OnceLock::new(),
+        }))
+    }
+
+    /// Shares with a mesh from now on. Only the first call counts.
+    pub fn join(&self, membership: Membership) {
+        Members::join(&self.0, membership);
+    }
+
+    /// Answers a read: the whole response, head and body.
+    ///
+    /// # Errors
+    /// [`Failure`] where GitHub gave no answer and nothing kept may stand in.
+    pub async fn lookup(&self, read: Read) -> Result<Response<Body>, Failure> {
+        self.0.counts.requests.add();
+        let answered = self.0.clone().resolve(Arc::new(read)).await;
+        if answered.is_err() {
+            self.0.counts.failures.add();
+        }
+        answered
+    }
+
+    /// Whether a redirect of GitHub's has lately named `authority`.
+    pub fn is_granted(&self, authority: &str) -> bool {
+        self.0.grants.allows(authority, self.0.clock.now())
+    }
+
+    /// The totals since the start.
+    pub fn stats(&self) -> Stats {
+        let inner = &self.0;
+        let mut stats = Stats::default();
+        inner.counts.fill(&mut stats);
+        let usage = inner.store.usage();
+        stats.entries = usage.entries;
+        stats.bytes = usage.bytes;
+        stats.max_entries = usage.max_entries;
+        stats.uptime_seconds = inner.clock.now().since(inner.started).unwrap_or_default().as_secs();
+        if let Some(members) = inner.members.get() {
+            members.fill(&mut stats);
+        }
+        stats
+    }
+
+    /// The members that are connected.
+    pub fn peers(&self) -> Vec<PeerView> {
+        self.0.members.get().map(Members::peers).unwrap_or_default()
+    }
+
+    /// Everything an operator may want to know.
+    pub fn status(&self) -> Status {
+        let members = self.0.members.get();
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            mesh: self.mesh_state(),
+            mesh_label: members.map(|members| members.exchange.ring.label().to_owned()),
+            sharing: "credential",
+            stats: self.stats(),
+            peers: self.peers(),
+            strangers: members.map(Members::strangers).unwrap_or_default(),
+            sources: members.map(Members::sources).unwrap_or_default(),
+            origins: self.0.origin.health().into_iter().map(OriginView::from).collect(),
+        }
+    }
+
+    /// Whether requests are answered. A node without peers is ready.
+    pub fn ready(&self) -> Readiness {
+        Readiness { ready: true, mesh: self.mesh_state() }
+    }
+
+    fn mesh_state(&self) -> &'static str {
+        match (self.0.members.get().is_some(), self.0.config.mesh_enabled) {
+            (true, _) => "running",
+            (false, true) => "starting",
+            (false, false) => "off",
+        }
+    }
+}
+
+/// What one caller gets out of a flight.
+pub(crate) enum Flown {
+    /// Something that everybody with the credential may have; with the headers of the call that this flight made.
+    Landed(Arc<Landed>, Option<HeaderMap>),
+    /// A response that only one can have: too large, or of an unusual kind.
+    Stream(Response<Body>),
+    /// Nothing.
+    Failed(Failure),
+}
+
+impl Inner {
+    /// A credential as the store and the origin's ledger know it.
+    pub(crate) fn fingerprint(&self, read: &Read) -> LocalFingerprint {
+        LocalFingerprint(self.store.data_key().local_fingerprint(read.credential.as_bytes()))
+    }
+
+    async fn resolve(self: Arc<Self>, read: Arc<Read>) -> Result<Response<Body>, Failure> {
+        if let Some(answered) = self.fresh_here(&read).await {
+            return Ok(answered);
+        }
+        if read.caller.directives.only_if_cached {
+            return Err(Failure::NotCached { reason: "the request forbids asking GitHub" });
+        }
+        let key = (read.key, self.fingerprint(&read));
+        // Who wants the origin's word now does not take what a flight of before brings home.
+        let joins = if read.caller.directives.no_cache { 0 } else { JOINS };
+        for _ in 0..joins {
+            let joined = self.clock.now();
+            match self.flights.join(key, joined, |started| self.tombstones.admit(&read.scopes, started)) {
+                Role::Lead(pilot) => return self.lead(read, Some(pilot)).await,
+                Role::Follow(mut flight) => {
+                    let outcome = flight.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+                    if let Some(answered) = self.follow(&read, outcome) {
+                        return answered;
+                    }
+                }
+            }
+        }
+        self.lead(read, None).await
+    }
+
+    /// The answer from an entry that is fresh and whole here: no network.
+    async fn fresh_here(&self, read: &Read) -> Option<Response<Body>> {
+        let held = self.held(read)?;
+        if self.verdict(read, &held.entry) != Verdict::Fresh {
+            return None;
+        }
+        let body = held.body?;
+        let entry = match held.how {
+            How::Peer => self.adopt(read, &held.entry, &body).await,
+            How::Local | How::Fetched { .. } | How::Revalidated { .. } | How::Stale => held.entry,
+        };
+        self.count(held.how);
+        Some(self.answer(read, &entry, body, held.how, false, None))
+    }
+
+    /// Takes what the flight of another caller of the same credential brought home, if it is good enough for this one.
+    fn follow(&self, read: &Read, outcome: Option<Outcome>) -> Option<Result<Response<Body>, Failure>> {
+        match outcome? {
+            Outcome::Alone => None,
+            Outcome::Failed(failure) => Some(Err(failure)),
+            Outcome::Landed(landed) => match &*landed {
+                Landed::Entry { entry, body, how } => {
+                    let verdict = self.verdict(read, entry);
+                    let just_now = matches!(how, How::Fetched { .. } | How::Revalidated { .. });
+                    let stale = *how == How::Stale && verdict == Verdict::Stale { usable_on_error: true };
+                    if verdict != Verdict::Fresh && !just_now && !stale {
+                        return None;
+                    }
+                    self.count(if stale { How::Stale } else { How::Local });
+                    Some(Ok(self.answer(read, entry, body.clone(), *how, true, None)))
+                }
+                Landed::Plain { status, headers, body } => {
+                    self.counts.local_hits.add();
+                    Some(Ok(plain(read, *status, headers, body.clone())))
+                }
+            },
+        }
+    }
+
+    /// Flies, in a task of its own: this caller may hang up, those who joined may not.
+    async fn lead(
+        self: Arc<Self>,
+        read: Arc<Read>,
+        pilot: Option<crate::flights::Pilot>,
+    ) -> Result<Response<Body>, Failure> {
+        let (sender, receiver) = oneshot::channel();
+        let (node, errand) = (self.clone(), read.clone());
+        tokio::spawn(async move {
+            let flown = node.fly(&errand).await;
+            if let Some(pilot) = pilot {
+                pilot.land(match &flown {
+                    Flown::Landed(landed, _) => Outcome::Landed(landed.clone()),
+                    Flown::Stream(_) => Outcome::Alone,
+                    Flown::Failed(failure) => Outcome::Failed(failure.clone()),
+                });
+            }
+            // Nobody listens where the caller has hung up.
+            let _ = sender.send(flown);
+        });
+        match receiver.await {
+            Ok(Flown::Landed(landed, live)) => Ok(self.landed(&read, &landed, live.as_ref())),
+            Ok(Flown::Stream(response)) => Ok(response),
+            Ok(Flown::Failed(failure)) => Err(failure),
+            // The task panicked: tell this one caller; the others were freed by the pilot.
+            Err(_) => Err(Failure::Interrupted {
+                host: read.target.authority.clone(),
+                reason: "an internal error".to_owned(),
+            }),
+        }
+    }
+
+    fn landed(&self, read: &Read, landed: &Landed, live: Option<&HeaderMap>) -> Response<Body> {
+        match landed {
+            Landed::Entry { entry, body, how } => {
+                self.count(*how);
+                self.answer(read, entry, body.clone(), *how, false, live)
+            }
+            Landed::Plain { status, headers, body } => {
+                self.counts.misses.add();
+                plain(read, *status, headers, body.clone())
+            }
+        }
+    }
+
+    fn count(&self, how: How) {
+        let count: &Count = match how {
+            How::Local => &self.counts.local_hits,
+            How::Peer => &self.counts.peer_hits,
+            How::Stale => &self.counts.stale_served,
+            How::Fetched { .. } => &self.counts.misses,
+            How::Revalidated { .. } => {
+                self.counts.revalidated.add();
+                &self.counts.misses
+            }
+        };
+        count.add();
+    }
+
+    fn answer(
+        &self,
+        read: &Read,
+        entry: &Entry,
+        body: Bytes,
+        how: How,
+        collapsed: bool,
+        live: Option<&HeaderMap>,
+    ) -> Response<Body> {
+        let kind = match how {
+            How::Stale => HitKind::Stale,
+            _ if collapsed => HitKind::Collapsed,
+            How::Local => HitKind::Local,
+            How::Peer => HitKind::Peer,
+            How::Fetched { stored } => HitKind::Miss { stored },
+            How::Revalidated { stored } => HitKind::Revalidated { stored },
+        };
+        let head = answer::hit(read, entry, self.clock.now(), kind, live);
+        let body = if answer::carries_body(read, &head) { ghmesh_origin::full(body) } else { ghmesh_origin::empty() };
+        head.map(|()| body)
+    }
+}
+
+/// GitHub's own answer, not kept.
+fn plain(read: &Read, status: http::StatusCode, headers: &HeaderMap, body: Bytes) -> Response<Body> {
+    let head = answer::uncached(read, status, headers);
+    let body = if answer::carries_body(read, &head) { ghmesh_origin::full(body) } else { ghmesh_origin::empty() };
+    head.map(|()| body)
+}

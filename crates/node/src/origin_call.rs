@@ -1,0 +1,298 @@
+//! The call to the origin: conditional on what is held, kept and announced when it confirms or brings something.
+
+use crate::coordinator::Search;
+use crate::failure::Failure;
+use crate::holdings::Held;
+use crate::landed::{How, Landed};
+use crate::node::{Flown, Inner};
+use bytes::Bytes;
+use ghmesh_model::{Attestation, BodyCid, Entry, Millis, Representation, Source, limits};
+use ghmesh_origin::{Body, Collected, Safety, chain, collect_limited, empty};
+use ghmesh_policy::{
+    CredentialKind, Keep, Read, Target, TargetKind, answer, etag, invalidation, limits_headers, storable,
+};
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode, response};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Answers that are not kept are shared with those who joined the flight up to this size; longer ones go to one caller.
+const MAX_PLAIN_BYTES: usize = 64 * 1024;
+
+/// Longest wait for the store before a caller is answered without the word `stored`.
+const STORE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Above this size a body is hashed on a thread where nobody waits.
+const HASH_INLINE_BYTES: usize = 128 * 1024;
+
+/// An entry of the caller's with its body: what a request can be conditional on, and what may stand in for an answer.
+type Kept = (Arc<Entry>, Bytes);
+
+/// One call under way.
+struct Call<'a> {
+    read: &'a Read,
+    kept: Option<Kept>,
+    search: Option<Search>,
+    /// When the request that counts was sent.
+    sent_at: Millis,
+}
+
+impl Inner {
+    /// Asks the origin. `search` is told how it ended.
+    pub(crate) async fn call(&self, read: &Read, search: Option<Search>) -> Flown {
+        let kept = self.kept(read);
+        let condition = kept.as_ref().and_then(|(entry, body)| etag::conditional(read, entry, body));
+        let mut call = Call { read, kept, search, sent_at: self.clock.now() };
+        let response = match self.send(read, condition.as_ref()).await {
+            Ok(response) => response,
+            Err(failure) => return self.instead(&call, failure),
+        };
+        if response.status() != StatusCode::NOT_MODIFIED {
+            return self.received(call, response).await;
+        }
+        let offered = condition.as_ref().and_then(|offered| offered.to_str().ok());
+        let confirmed =
+            offered.is_some_and(|tag| etag::confirmed(&[tag], response.status(), response.headers()).is_some());
+        if let Some(kept) = call.kept.take_if(|_| confirmed) {
+            return self.revalidated(call, kept, response.headers()).await;
+        }
+        // A 304 to nothing, or to something else: it proves nothing about what is held.
+        call.sent_at = self.clock.now();
+        match self.send(read, None).await {
+            Ok(response) => self.received(call, response).await,
+            Err(failure) => self.instead(&call, failure),
+        }
+    }
+
+    fn kept(&self, read: &Read) -> Option<Kept> {
+        let Held { entry, body, .. } = self.held(read)?;
+        let body = body?;
+        let entry = match entry.etag {
+            Some(_) => entry,
+            None => Arc::new(Entry { etag: Some(etag::for_entry(read, &entry, &body)), ..(*entry).clone() }),
+        };
+        Some((entry, body))
+    }
+
+    async fn send(&self, read: &Read, condition: Option<&HeaderValue>) -> Result<Response<Body>, Failure> {
+        let mut request = Request::new(empty());
+        *request.method_mut() = Method::GET;
+        *request.uri_mut() = read.target.upstream_uri();
+        *request.headers_mut() = read.upstream.clone();
+        if let Some(condition) = condition {
+            request.headers_mut().insert(header::IF_NONE_MATCH, condition.clone());
+        }
+        let result = self.origin.send(request, Safety::Idempotent, self.fingerprint(read)).await.map_err(Failure::from);
+        self.count_call(&result, read.target.kind, read.credential.kind() != CredentialKind::Anonymous);
+        if let Ok(response) = &result {
+            self.note_redirect(&read.target, response);
+        }
+        result
+    }
+
+    /// Counts a call, and whether GitHub charges it. "Making a conditional request does not count against your primary rate
+    /// limit if a 304 response is returned and the request was made while correctly authorized" (GitHub, "Best practices for
+    /// using the REST API").
+    pub(crate) fn count_call(&self, result: &Result<Response<Body>, Failure>, kind: TargetKind, authorised: bool) {
+        let made = match result {
+            Ok(_) => true,
+            Err(failure) => failure.may_have_arrived(),
+        };
+        if !made || kind == TargetKind::Other {
+            return;
+        }
+        self.counts.api_calls_made.add();
+        let free = result.as_ref().is_ok_and(|response| response.status() == StatusCode::NOT_MODIFIED && authorised);
+        if !free {
+            self.counts.api_calls_charged.add();
+        }
+    }
+
+    /// Lets callers follow a redirect of the origin's.
+    pub(crate) fn note_redirect(&self, target: &Target, response: &Response<Body>) {
+        if let Some(authority) = self.config.origins.granted_by(target, response.status(), response.headers()) {
+            self.grants.grant(&authority, self.clock.now());
+        }
+    }
+
+    /// An answer that is no 304.
+    async fn received(&self, call: Call<'_>, response: Response<Body>) -> Flown {
+        let (head, body) = response.into_parts();
+        let read = call.read;
+        match storable::storable(read, head.status, &head.headers) {
+            Ok(keep) => self.fetched(call, keep, head, body).await,
+            Err(reason) => {
+                tracing::debug!(target = %read.target, %reason, "an answer is not kept");
+                let in_trouble =
+                    head.status.is_server_error() || limits_headers::is_limited(head.status, &head.headers);
+                if let Some(landed) = in_trouble.then(|| self.stale(read, call.kept.as_ref())).flatten() {
+                    return Flown::Landed(landed, None);
+                }
+                self.forget_denied(read, head.status, &head.headers).await;
+                self.unkept(read, head, body).await
+            }
+        }
+    }
+
+    /// What GitHub no longer shows to a credential, this node no longer shows it either.
+    async fn forget_denied(&self, read: &Read, status: StatusCode, headers: &HeaderMap) {
+        if invalidation::denial(&read.target, status, headers) == invalidation::Denial::None {
+            return;
+        }
+        if let Err(error) = self.store.remove(self.slot(read)).await {
+            tracing::warn!(%error, "an entry that its credential may no longer read could not be removed");
+        }
+        if let Some(subject) = self.subject(read) {
+            let _ = self.store.remove(crate::exchange::offer_slot(subject)).await;
+        }
+    }
+
+    /// A 200 that may be kept.
+    async fn fetched(&self, call: Call<'_>, keep: Keep, head: response::Parts, body: Body) -> Flown {
+        let body = match collect_limited(body, limits::MAX_BODY_BYTES as usize).await {
+            Ok(Collected::Whole(body)) => body,
+            Ok(Collected::TooLong { read, rest }) => return self.stream(call.read, head, chain(read, rest)),
+            Err(error) => {
+                let host = call.read.target.authority.clone();
+                return self.instead(&call, Failure::Interrupted { host, reason: error.to_string() });
+            }
+        };
+        let entry = Entry {
+            representation: Representation {
+                cid: hash(body.clone()).await,
+                length: body.len() as u64,
+                headers: keep.headers,
+            },
+            etag: text(&head.headers, header::ETAG),
+            origin_date: self.origin_date(&head.headers),
+            confirmed_at: call.sent_at,
+            scopes: call.read.scopes.clone(),
+            source: Source::Own,
+            attestation: None,
+            target: call.read.target.to_string(),
+        };
+        let (entry, stored) = self.keep(call.read, entry, None, &body, keep.shareable_beyond_node).await;
+        self.landed_from_origin(call, entry, body, How::Fetched { stored }, head.headers)
+    }
+
+    /// A 304 that names what was offered.
+    async fn revalidated(&self, call: Call<'_>, (held, body): Kept, headers: &HeaderMap) -> Flown {
+        let entry = Entry {
+            etag: text(headers, header::ETAG).or_else(|| held.etag.clone()),
+            origin_date: self.origin_date(headers),
+            confirmed_at: call.sent_at,
+            scopes: call.read.scopes.clone(),
+            source: Source::Own,
+            attestation: None,
+            target: call.read.target.to_string(),
+            ..(*held).clone()
+        };
+        let shareable = held.attestation.is_some();
+        let (entry, stored) = self.keep(call.read, entry, held.attestation.clone(), &body, shareable).await;
+        self.landed_from_origin(call, entry, body, How::Revalidated { stored }, headers.clone())
+    }
+
+    fn landed_from_origin(
+        &self,
+        call: Call<'_>,
+        entry: Arc<Entry>,
+        body: Bytes,
+        how: How,
+        headers: HeaderMap,
+    ) -> Flown {
+        if let Some(search) = call.search {
+            search.fetched(self.clock.now().since(call.sent_at).unwrap_or_default());
+        }
+        Flown::Landed(Arc::new(Landed::Entry { entry, body, how }), Some(headers))
+    }
+
+    /// Persists an entry, then announces it. Says whether it was committed.
+    async fn keep(
+        &self,
+        read: &Read,
+        mut entry: Entry,
+        earlier: Option<Attestation>,
+        body: &Bytes,
+        shareable: bool,
+    ) -> (Arc<Entry>, bool) {
+        let members = self.members.get().filter(|_| shareable).zip(self.subject(read));
+        if let Some((members, subject)) = members {
+            let exchange = &members.exchange;
+            entry.attestation = Some(match earlier {
+                Some(earlier) => exchange.attest_again(subject, &read.credential, &entry, earlier),
+                None => exchange.attest(subject, &read.credential, &entry),
+            });
+        }
+        let own = self.store.put(self.slot(read), entry.clone(), Some(body.clone()));
+        let offer = async {
+            match members {
+                Some((_, subject)) => {
+                    self.store.put(crate::exchange::offer_slot(subject), entry.clone(), Some(body.clone())).await
+                }
+                None => Ok(()),
+            }
+        };
+        let stored = match tokio::time::timeout(STORE_PATIENCE, async { tokio::try_join!(own, offer) }).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "an answer could not be stored");
+                false
+            }
+            Err(_) => false,
+        };
+        if let Some((members, _)) = members.filter(|_| stored) {
+            members.exchange.publish(&entry, Some(body));
+        }
+        (Arc::new(entry), stored)
+    }
+
+    fn origin_date(&self, headers: &HeaderMap) -> u64 {
+        storable::origin_date(headers).unwrap_or_else(|| self.clock.now().0 / 1000)
+    }
+
+    /// No answer: an expired entry if one may stand in, else the failure.
+    fn instead(&self, call: &Call<'_>, failure: Failure) -> Flown {
+        match self.stale(call.read, call.kept.as_ref()) {
+            Some(landed) => {
+                tracing::info!(target = %call.read.target, %failure, "answering from an expired entry");
+                Flown::Landed(landed, None)
+            }
+            None => Flown::Failed(failure),
+        }
+    }
+
+    /// GitHub's own answer, unchanged: shared with who waits if it is small.
+    async fn unkept(&self, read: &Read, head: response::Parts, body: Body) -> Flown {
+        match collect_limited(body, MAX_PLAIN_BYTES).await {
+            Ok(Collected::Whole(body)) => {
+                let landed = Landed::Plain { status: head.status, headers: head.headers, body };
+                Flown::Landed(Arc::new(landed), None)
+            }
+            Ok(Collected::TooLong { read: start, rest }) => self.stream(read, head, chain(start, rest)),
+            Err(error) => {
+                let host = read.target.authority.clone();
+                Flown::Failed(Failure::Interrupted { host, reason: error.to_string() })
+            }
+        }
+    }
+
+    fn stream(&self, read: &Read, head: response::Parts, body: Body) -> Flown {
+        self.counts.misses.add();
+        let answered = answer::uncached(read, head.status, &head.headers);
+        let body = if answer::carries_body(read, &answered) { body } else { empty() };
+        Flown::Stream(answered.map(|()| body))
+    }
+}
+
+async fn hash(body: Bytes) -> BodyCid {
+    if body.len() <= HASH_INLINE_BYTES {
+        return BodyCid::of(&body);
+    }
+    let copy = body.clone();
+    let hashed = tokio::task::spawn_blocking(move || BodyCid::of(&copy)).await;
+    hashed.unwrap_or_else(|_| BodyCid::of(&body))
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}

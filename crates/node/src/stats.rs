@@ -1,0 +1,132 @@
+//! What a node counts, since its start. Each count means what its name says and nothing else.
+
+use serde::Serialize;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One count.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The running counts.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) requests: Count,
+    pub(crate) local_hits: Count,
+    pub(crate) peer_hits: Count,
+    pub(crate) misses: Count,
+    pub(crate) revalidated: Count,
+    pub(crate) passed: Count,
+    pub(crate) api_calls_made: Count,
+    pub(crate) api_calls_charged: Count,
+    pub(crate) stale_served: Count,
+    pub(crate) failures: Count,
+    pub(crate) records_received: Count,
+    pub(crate) records_refused: Count,
+}
+
+/// A node's totals. Nothing here names a path, a key or a credential.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Stats {
+    /// This node's libp2p peer id; empty until the mesh has started, or where it is off.
+    pub peer_id: String,
+    /// Multiaddrs that the mesh listens on.
+    pub listen_addrs: Vec<String>,
+    /// Members connected at present.
+    pub connected_peers: u64,
+    /// Requests to the API that were received: hits, misses, passed, stale and failed.
+    pub requests: u64,
+    /// Answered without a call of this node's: `local_hits` + `peer_hits`.
+    pub hits: u64,
+    /// Body and validation were this node's own, or had answered here before. A request that joined another caller's
+    /// running fetch on this node counts here: it caused no call.
+    pub local_hits: u64,
+    /// Body or validation came from a peer; later answers from the same entry are local.
+    pub peer_hits: u64,
+    /// Needed this node's call.
+    pub misses: u64,
+    /// Misses that GitHub answered with a 304.
+    pub revalidated: u64,
+    /// Writes and all else that is not cached, in no other count but `requests`.
+    pub passed: u64,
+    /// `hits` / (`hits` + `misses`); 0 before the first.
+    pub hit_rate: f64,
+    /// Calls to GitHub that were answered or may have arrived there.
+    pub api_calls_made: u64,
+    /// Of those, what GitHub charges: all but 304s to authorised requests and calls that it answers for free.
+    pub api_calls_charged: u64,
+    /// `hits` + `revalidated`.
+    pub api_calls_saved: u64,
+    /// Answers from an expired entry because GitHub was limited, down or slow.
+    pub stale_served: u64,
+    /// Lookups that went to GitHub because the members did not answer in time.
+    pub fail_opens: u64,
+    /// Requests that ended with an error of ghmesh's own (502, 504).
+    pub failures: u64,
+    /// Records that came from peers.
+    pub records_received: u64,
+    /// Of those, refused: malformed, replayed, forged or too old.
+    pub records_refused: u64,
+    /// Entries stored.
+    pub entries: u64,
+    /// Bytes stored, bodies and entries.
+    pub bytes: u64,
+    /// Most entries that are kept.
+    pub max_entries: u64,
+    /// Seconds since the start.
+    pub uptime_seconds: u64,
+}
+
+impl Counts {
+    /// Fills in what is counted here.
+    pub(crate) fn fill(&self, stats: &mut Stats) {
+        stats.requests = self.requests.get();
+        stats.local_hits = self.local_hits.get();
+        stats.peer_hits = self.peer_hits.get();
+        stats.hits = stats.local_hits + stats.peer_hits;
+        stats.misses = self.misses.get();
+        stats.revalidated = self.revalidated.get();
+        stats.passed = self.passed.get();
+        stats.hit_rate = ratio(stats.hits, stats.hits + stats.misses);
+        stats.api_calls_made = self.api_calls_made.get();
+        stats.api_calls_charged = self.api_calls_charged.get();
+        stats.api_calls_saved = stats.hits + stats.revalidated;
+        stats.stale_served = self.stale_served.get();
+        stats.failures = self.failures.get();
+        stats.records_received = self.records_received.get();
+        stats.records_refused = self.records_refused.get();
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn saved_calls_are_never_more_than_were_asked() {
+        let counts = Counts::default();
+        (0..4).for_each(|_| counts.requests.add());
+        counts.local_hits.add();
+        counts.peer_hits.add();
+        counts.misses.add();
+        counts.revalidated.add();
+        let mut stats = Stats::default();
+        counts.fill(&mut stats);
+        assert_eq!((stats.hits, stats.api_calls_saved), (2, 3));
+        assert!((stats.hit_rate - 2.0 / 3.0).abs() < 1e-9);
+        assert!(stats.api_calls_saved <= stats.requests);
+    }
+}
