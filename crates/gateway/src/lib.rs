@@ -1,1 +1,25 @@
-//! ghmesh-gateway.
+//! The HTTP front of a node: HTTP/1.1 over TCP and a unix socket.
+//!
+//! [`Gateway::handle`] answers one request: its own pages under `/_ghmesh/` itself, everything else as `policy` classifies it,
+//! from the `node`. [`Server`] brings it requests: listeners, connections, limits, shutdown. hyper parses; what it or policy
+//! refuses, and every failure of the node, becomes a response in one place, with words that its reader can act on.
+//!
+//! Nothing is cached, fetched or decided about GitHub here, and nothing is added to a request that goes on.
+
+mod admin;
+pub mod config;
+mod gateway;
+mod listener;
+mod metrics;
+mod parser_errors;
+mod rescue;
+mod serve;
+mod stall;
+
+pub use config::{AdminToken, Config, Limits, Problem};
+pub use gateway::Gateway;
+pub use listener::BindError;
+pub use serve::Server;
+
+/// Any error, boxed.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

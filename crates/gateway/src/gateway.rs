@@ -1,0 +1,138 @@
+//! What happens to one request: the gateway's own checks, then policy's, then the node.
+
+use crate::BoxError;
+use crate::admin;
+use crate::config::Config;
+use crate::metrics::GatewayTotals;
+use crate::rescue::{self, Trouble};
+use bytes::Bytes;
+use ghmesh_node::{Body, Node};
+use ghmesh_policy::{Listener, Origins, PassReason, Plan, PolicyConfig};
+use http::header::{ORIGIN, TRANSFER_ENCODING};
+use http::{HeaderMap, Request, Response};
+use http_body_util::BodyExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The front of one node. Cheap to clone; all clones are one gateway.
+#[derive(Clone, Debug)]
+pub struct Gateway(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: Config,
+    node: Node,
+    origins: Origins,
+    policy: PolicyConfig,
+    connections: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Gateway {
+    /// A gateway before `node`. It listens nowhere: [`crate::Server::bind`] does that.
+    pub fn new(config: Config, node: Node, origins: Origins, policy: PolicyConfig) -> Self {
+        let counts = (AtomicU64::new(0), AtomicU64::new(0));
+        Gateway(Arc::new(Inner { config, node, origins, policy, connections: counts.0, refused: counts.1 }))
+    }
+
+    /// As given to [`Gateway::new`].
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Answers one request that came in by `listener`. Never fails: what goes wrong is told in the response.
+    ///
+    /// Dropping the future, or the response's body, ends a call that passes through; a fetch that other callers wait for goes on.
+    pub async fn handle<B>(&self, request: Request<B>, listener: &Listener) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        match self.answer(request, listener).await {
+            Ok(response) => response,
+            Err(trouble) => self.rescue(&trouble),
+        }
+    }
+
+    async fn answer<B>(&self, request: Request<B>, listener: &Listener) -> Result<Response<Body>, Trouble>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let Inner { config, node, origins, policy, .. } = &*self.0;
+        let (head, body) = request.into_parts();
+        check_site(&head.headers)?;
+        if admin::is_ours(head.uri.path()) {
+            return admin::answer(&head, listener, config, node, self.totals());
+        }
+        check_coding(&head.headers)?;
+        let granted = |authority: &str| node.is_granted(authority);
+        match ghmesh_policy::classify(&head, origins, listener, &granted, policy)? {
+            Plan::Read(read) => {
+                drop(body);
+                node.lookup(*read).await.map_err(|failure| Trouble::Failed { failure, forward: "miss" })
+            }
+            Plan::Pass(pass) => {
+                let body = body.map_err(Into::into).boxed_unsync();
+                let forward = if pass.reason == PassReason::Method { "method" } else { "bypass" };
+                node.forward(*pass, head.method, body).await.map_err(|failure| Trouble::Failed { failure, forward })
+            }
+        }
+    }
+
+    /// Logs trouble, once, and makes its response.
+    fn rescue(&self, trouble: &Trouble) -> Response<Body> {
+        match trouble {
+            Trouble::Failed { .. } => tracing::warn!(%trouble, "a request failed"),
+            Trouble::CrossSite(_) | Trouble::TransferCoding(_) | Trouble::Admin(_) | Trouble::Refused(_) => {
+                self.0.refused.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(%trouble, "refused a request");
+            }
+        }
+        rescue::response(trouble)
+    }
+
+    fn totals(&self) -> GatewayTotals {
+        let (connections, refused) = (&self.0.connections, &self.0.refused);
+        GatewayTotals { connections: connections.load(Ordering::Relaxed), refused: refused.load(Ordering::Relaxed) }
+    }
+
+    /// Counts a connection until the returned guard is dropped.
+    pub(crate) fn opened(&self) -> OpenConnection {
+        self.0.connections.fetch_add(1, Ordering::Relaxed);
+        OpenConnection(self.clone())
+    }
+}
+
+/// One open connection.
+#[derive(Debug)]
+pub(crate) struct OpenConnection(Gateway);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Refuses what a browser sends for a web site: any page in it can make it call a loopback port. `Origin` comes with every
+/// such request that could write; `Sec-Fetch-Site` also with those for images and scripts (W3C Fetch Metadata). An
+/// address that a person typed is `none`. Programs send neither.
+fn check_site(headers: &HeaderMap) -> Result<(), Trouble> {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return match site.as_bytes() {
+            b"none" | b"same-origin" => Ok(()),
+            _ => Err(Trouble::CrossSite("a Sec-Fetch-Site header of another site")),
+        };
+    }
+    if headers.contains_key(ORIGIN) { Err(Trouble::CrossSite("an Origin header")) } else { Ok(()) }
+}
+
+/// hyper takes `chunked` off a body and leaves any other coding on it, while the header that names it ends here.
+fn check_coding(headers: &HeaderMap) -> Result<(), Trouble> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (Some(first), _) => Err(Trouble::TransferCoding(String::from_utf8_lossy(first.as_bytes()).into_owned())),
+    }
+}

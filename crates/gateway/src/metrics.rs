@@ -1,0 +1,118 @@
+//! The node's and the gateway's totals as OpenMetrics text. No label holds a path, a key or a credential.
+
+use ghmesh_node::Stats;
+use prometheus_client::encoding::EncodeMetric;
+use prometheus_client::metrics::TypedMetric;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+use std::fmt;
+
+/// OpenMetrics 1.0, §4.1.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What the gateway itself counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct GatewayTotals {
+    /// Connections open now.
+    pub(crate) connections: u64,
+    /// Requests that the gateway refused, whatever the reason.
+    pub(crate) refused: u64,
+}
+
+/// The exposition, ending with `# EOF`.
+pub(crate) fn render(stats: &Stats, gateway: GatewayTotals) -> String {
+    let mut registry = Registry::with_prefix("ghmesh");
+    counters(&mut registry, stats, gateway);
+    gauges(&mut registry, stats, gateway);
+    let mut text = String::with_capacity(8 * 1024);
+    prometheus_client::encoding::text::encode(&mut text, &registry).expect("writing to a string cannot fail");
+    text
+}
+
+fn counters(registry: &mut Registry, stats: &Stats, gateway: GatewayTotals) {
+    let mut count = |name: &str, help: &str, value: u64| register(registry, name, help, ConstCounter::new(value));
+    count("requests", "Requests to the API that were received", stats.requests);
+    count("local_hits", "Answers from this node's own entries, without a call", stats.local_hits);
+    count("peer_hits", "Answers from entries that a peer gave, without a call", stats.peer_hits);
+    count("misses", "Reads that needed a call of this node's", stats.misses);
+    count("revalidated", "Misses that GitHub answered with a 304", stats.revalidated);
+    count("passed", "Writes and other requests that are never cached", stats.passed);
+    count("stale_served", "Expired answers given because GitHub was limited, down or slow", stats.stale_served);
+    count("failures", "Requests that ended with an error of ghmesh's own", stats.failures);
+    count("api_calls", "Calls made to GitHub", stats.api_calls_made);
+    count("api_calls_charged", "Calls that GitHub charges against a rate limit", stats.api_calls_charged);
+    count("api_calls_saved", "Calls that the cache made unnecessary or free", stats.api_calls_saved);
+    count("fail_opens", "Lookups that went to GitHub because members did not answer in time", stats.fail_opens);
+    count("records_received", "Records that peers sent", stats.records_received);
+    count(
+        "records_refused",
+        "Records of peers that were malformed, replayed, forged or too old",
+        stats.records_refused,
+    );
+    count("gateway_refused", "Requests that the gateway refused", gateway.refused);
+}
+
+fn gauges(registry: &mut Registry, stats: &Stats, gateway: GatewayTotals) {
+    let mut gauge = |name: &str, help: &str, value: u64| register(registry, name, help, ConstGauge::new(exact(value)));
+    gauge("connected_peers", "Members connected", stats.connected_peers);
+    gauge("entries", "Entries stored", stats.entries);
+    gauge("max_entries", "Most entries that are kept", stats.max_entries);
+    gauge("gateway_connections", "Client connections open", gateway.connections);
+    let bytes = ConstGauge::new(exact(stats.bytes));
+    registry.register_with_unit("stored", "Bytes stored, bodies and entries", Unit::Bytes, bytes);
+    let uptime = ConstGauge::new(exact(stats.uptime_seconds));
+    registry.register_with_unit("uptime", "Time since the start", Unit::Seconds, uptime);
+}
+
+fn register(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    metric: impl EncodeMetric + TypedMetric + Send + Sync + fmt::Debug + 'static,
+) {
+    registry.register(name, help, metric);
+}
+
+/// OpenMetrics gauges are signed; no total of ours comes near the limit.
+fn exact(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_total_is_exposed_with_its_type_and_value() {
+        let stats = Stats { requests: 7, local_hits: 3, bytes: 12, uptime_seconds: 5, ..Stats::default() };
+        let text = render(&stats, GatewayTotals { connections: 2, refused: 9 });
+        for line in [
+            "# TYPE ghmesh_requests counter",
+            "ghmesh_requests_total 7",
+            "ghmesh_local_hits_total 3",
+            "# TYPE ghmesh_stored_bytes gauge",
+            "# UNIT ghmesh_stored_bytes bytes",
+            "ghmesh_stored_bytes 12",
+            "ghmesh_uptime_seconds 5",
+            "ghmesh_gateway_connections 2",
+            "ghmesh_gateway_refused_total 9",
+        ] {
+            assert!(text.lines().any(|present| present == line), "{line} is missing from\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn nothing_that_stats_counts_is_left_out() {
+        // Derived from others by whoever reads the metrics, or not numbers of this kind.
+        let derived = ["hits", "hit_rate", "peer_id", "listen_addrs"];
+        let renamed = [("api_calls_made", "api_calls"), ("bytes", "stored_bytes")];
+        let text = render(&Stats::default(), GatewayTotals::default());
+        let stats = serde_json::to_value(Stats::default()).expect("stats are JSON");
+        for field in stats.as_object().expect("an object").keys().filter(|field| !derived.contains(&field.as_str())) {
+            let name = renamed.iter().find(|(from, _)| from == field).map_or(field.as_str(), |(_, to)| to);
+            assert!(text.contains(&format!("# TYPE ghmesh_{name} ")), "no metric for {field}");
+        }
+    }
+}
