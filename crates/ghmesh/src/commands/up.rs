@@ -1,0 +1,170 @@
+//! `ghmesh up`: the daemon.
+
+use crate::commands::parts;
+use crate::exit::Exit;
+use crate::settings::{Loaded, SecretChoice, SecretText, Settings, Surroundings, mesh_secret};
+use anyhow::Context;
+use ghmesh_gateway::{BindError, Server};
+use ghmesh_mesh::{Author, Identity};
+use ghmesh_node::{Clock, Membership, Node};
+use ghmesh_seal::{Cost, KeyRing, Secret};
+use ghmesh_store::{OpenError, Store};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// Longest wait for `gh auth token`.
+const GH_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs the daemon until it is told to stop.
+pub(crate) async fn run(loaded: Loaded, surroundings: &Surroundings) -> anyhow::Result<Exit> {
+    let is_usual_socket = loaded.place("gateway.socket").is_none();
+    let settings = loaded.settings;
+    loaded.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    let choice = match choose_secret(&settings, surroundings).await {
+        Ok(choice) => choice,
+        Err(errors) => {
+            eprintln!("ghmesh: {errors}");
+            return Ok(Exit::Usage);
+        }
+    };
+    let clock = Clock::start();
+    let store = match open(&settings, clock).await {
+        Ok(store) => store,
+        Err(error) => {
+            eprintln!("ghmesh: {error}");
+            return Ok(Exit::Failure);
+        }
+    };
+    let node = parts::node(&settings, clock, store.clone())?;
+    let server = bind(&settings, &node, is_usual_socket)?;
+    let (stop, stopping) = watch::channel(false);
+    let serving = tokio::spawn(server.run(stopped(stopping.clone())));
+    let sharing = tokio::spawn(share(settings, choice, node, store.clone(), stopping));
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    wait_for_signal().await?;
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    stop.send_replace(true);
+    serving.await.context("the gateway failed")?;
+    sharing.await.context("the mesh failed")?;
+    store.close().await.context("the store did not close cleanly; what was acknowledged is on disk")?;
+    Ok(Exit::Success)
+}
+
+/// Binds the gateway. Where the usual socket can't be had, as with a second daemon on one machine, the one in the data
+/// directory is taken instead: `ghmesh` looks there too.
+fn bind(settings: &Settings, node: &Node, is_usual_socket: bool) -> anyhow::Result<Server> {
+    let error = match Server::bind(parts::gateway(settings, node.clone())?) {
+        Ok(server) => return Ok(server),
+        Err(error) => error,
+    };
+    let is_about_socket =
+        matches!(error, BindError::SocketTaken { .. } | BindError::SocketDirectory { .. } | BindError::Socket { .. });
+    if !is_usual_socket || !is_about_socket {
+        return Err(error).context("the gateway can't listen");
+    }
+    let mut settings = settings.clone();
+    settings.gateway.socket = Some(settings.cache.dir.join("ghmesh.sock"));
+    tracing::warn!("{error}; listening in the data directory instead");
+    Server::bind(parts::gateway(&settings, node.clone())?).context("the gateway can't listen")
+}
+
+async fn open(settings: &Settings, clock: Clock) -> Result<Store, OpenError> {
+    let settings = settings.clone();
+    let opened = tokio::task::spawn_blocking(move || parts::store(&settings, clock)).await;
+    opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+async fn choose_secret(
+    settings: &Settings,
+    surroundings: &Surroundings,
+) -> Result<SecretChoice, crate::settings::SecretErrors> {
+    let (settings, environment) = (settings.clone(), surroundings.environment.clone());
+    let chosen = tokio::task::spawn_blocking(move || mesh_secret(&settings, &environment, gh_auth_token)).await;
+    let choice = chosen.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    choice.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    Ok(choice)
+}
+
+/// What `gh auth token` prints, if gh is there and logged in.
+fn gh_auth_token() -> Option<String> {
+    let mut gh = std::process::Command::new("gh");
+    gh.args(["auth", "token"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = gh.spawn().ok()?;
+    let deadline = std::time::Instant::now() + GH_PATIENCE;
+    while child.try_wait().ok()?.is_none() {
+        if std::time::Instant::now() > deadline {
+            let _ = child.kill();
+            let _ = child.wait();
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let output = child.wait_with_output().ok()?;
+    let token = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !token.is_empty()).then_some(token)
+}
+
+/// Joins the mesh once its keys are derived, and leaves it at the end. Whatever fails here, the local cache goes on.
+async fn share(settings: Settings, choice: SecretChoice, node: Node, store: Store, stopping: watch::Receiver<bool>) {
+    let Some(secret) = choice.secret else { return };
+    let secrets = [vec![secret.text], choice.accepted].concat();
+    let stop = stopped(stopping);
+    tokio::pin!(stop);
+    let started = tokio::select! {
+        started = start(&settings, secrets, &store) => started,
+        () = &mut stop => return,
+    };
+    match started {
+        Ok(membership) => {
+            let mesh = membership.mesh.clone();
+            node.join(membership);
+            stop.await;
+            mesh.stop().await;
+        }
+        Err(error) => tracing::error!("the mesh can't be joined, this cache stays local: {error:#}"),
+    }
+}
+
+async fn start(settings: &Settings, secrets: Vec<SecretText>, store: &Store) -> anyhow::Result<Membership> {
+    let cluster = settings.mesh.cluster.clone();
+    // One after the other: each derivation takes 128 MiB while it runs.
+    let rings: Vec<KeyRing> = tokio::task::spawn_blocking(move || {
+        let ring = |text: &SecretText| {
+            let secret = Secret::new(text.expose().as_bytes().to_vec());
+            ghmesh_seal::derive(&secret, &cluster, Cost::PRODUCTION)
+        };
+        secrets.iter().map(ring).collect()
+    })
+    .await?;
+    let identity = Identity::load_or_create(&settings.cache.dir)?;
+    let author = Arc::new(Author::new(&identity, store.boot()));
+    let ring = rings.first().context("a secret was chosen")?.clone();
+    let remembered = store.peers().into_iter().map(|peer| ghmesh_mesh::Remembered {
+        member: peer.member,
+        addresses: peer.addresses,
+    });
+    let config = ghmesh_mesh::Config {
+        listen: settings.mesh.listen.clone(),
+        bootstrap: settings.mesh.bootstrap.clone(),
+        mdns: settings.mesh.discovery.mdns,
+    };
+    let (mesh, events) = ghmesh_mesh::start(config, identity, rings, store.boot(), remembered.collect()).await?;
+    Ok(Membership { mesh, events, ring, author })
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // The sender lives as long as the daemon; if it went, that is an end too.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+async fn wait_for_signal() -> std::io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

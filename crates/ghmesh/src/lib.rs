@@ -1,0 +1,84 @@
+//! The `ghmesh` program: settings, commands, and the one place where all parts are put together.
+//!
+//! Arguments become settings, settings become parts, parts become a command ([`run`]). Nothing is decided here about what may
+//! be cached or shared.
+
+pub mod api;
+mod cli;
+mod commands;
+mod exit;
+mod harden;
+pub mod settings;
+
+use clap::Parser;
+use cli::{Cli, Command, SecretCommand};
+use exit::Exit;
+use settings::{Inputs, Loaded, Role};
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// What commands beside the daemon log: only what their user should act on.
+const CLIENT_LOG: &str = "warn";
+
+/// Runs the program with the process's arguments and environment.
+pub fn run() -> ExitCode {
+    if let Err(error) = harden::harden() {
+        eprintln!("ghmesh: can't start anew without SSLKEYLOGFILE: {error}");
+        return Exit::Failure.into();
+    }
+    let cli = Cli::parse();
+    let exit = match perform(cli) {
+        Ok(exit) => exit,
+        Err(error) => {
+            eprintln!("ghmesh: {error:#}");
+            Exit::Failure
+        }
+    };
+    exit.into()
+}
+
+fn perform(cli: Cli) -> anyhow::Result<Exit> {
+    let flags = match &cli.command {
+        Command::Secret(secret) => match secret.command {
+            SecretCommand::New => return Ok(commands::secret::new()),
+        },
+        Command::Demo => return runtime()?.block_on(commands::demo::run()),
+        Command::Up(up) => up.flags(),
+        Command::Api(_) | Command::Status(_) | Command::Peers(_) | Command::Id => Vec::new(),
+    };
+    let role = if matches!(cli.command, Command::Up(_)) { Role::Daemon } else { Role::Client };
+    let inputs = Inputs::from_process(cli.config, flags, role);
+    let loaded = match settings::load(&inputs) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            eprint!("ghmesh: the settings can't be used:\n{problems}\n");
+            return Ok(Exit::Usage);
+        }
+    };
+    start_log(&loaded, role)?;
+    runtime()?.block_on(async {
+        match cli.command {
+            Command::Up(_) => commands::up::run(loaded, &inputs.surroundings).await,
+            Command::Api(options) => commands::api::run(*options, &loaded).await,
+            Command::Status(report) => commands::report::status(&loaded, report.json).await,
+            Command::Peers(report) => commands::report::peers(&loaded, report.json).await,
+            Command::Id => commands::report::id(&loaded).await,
+            Command::Secret(_) | Command::Demo => unreachable!("both have returned above"),
+        }
+    })
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// Logs go to standard error: standard output is for data.
+fn start_log(loaded: &Loaded, role: Role) -> anyhow::Result<()> {
+    let level = match role {
+        Role::Daemon => loaded.settings.log.level.as_str(),
+        Role::Client => CLIENT_LOG,
+    };
+    let filter = EnvFilter::try_new(level)?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    Ok(())
+}
