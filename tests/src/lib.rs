@@ -1,1 +1,34 @@
-//! ghmesh-tests.
+//! What end-to-end tests are written with: real `ghmesh` processes, a simulated GitHub, HTTP over sockets, network namespaces.
+//!
+//! A test reads as sentences: start a GitHub and some nodes, ask, compare what was answered and what GitHub was charged.
+//! Nothing here waits for a time to pass; [`eventually`] waits for an event, up to a bound that only a failure reaches.
+
+#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
+
+pub mod binaries;
+pub mod client;
+pub mod daemon;
+pub mod namespace;
+
+pub use client::Answer;
+pub use daemon::{Daemon, DaemonBuilder};
+
+use std::time::{Duration, Instant};
+
+/// A mesh secret of the form that `ghmesh secret new` makes is too slow to invent by hand: tests allow weak ones.
+pub const SECRET: &str = "a secret for tests only";
+
+/// Longest wait for an event. A machine under load may need seconds; a test that reaches this has failed.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `ready` gives a value, and panics with `what` after [`PATIENCE`].
+pub async fn eventually<T>(what: &str, mut ready: impl AsyncFnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(value) = ready().await {
+            return value;
+        }
+        assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,78 @@
+//! kill -9, and a node that comes back.
+
+use ghmesh_github_sim::{Config, Sim, tokens};
+use ghmesh_tests::{Daemon, DaemonBuilder, client, eventually};
+use http::Method;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+async fn github() -> Sim {
+    Sim::start(Config::default()).await.expect("the simulated GitHub starts")
+}
+
+fn issue(number: usize) -> String {
+    format!("/repos/octo/hello/issues/{number}")
+}
+
+/// Reads issues one after the other until the daemon is gone; notes those whose answers said `stored`.
+async fn load(daemon: Arc<Daemon>, numbers: std::ops::Range<usize>, stored: Arc<Mutex<BTreeSet<usize>>>) {
+    for number in numbers {
+        let request = client::request(Method::GET, &issue(number), Some(tokens::ALICE));
+        let request = request.body(Default::default()).expect("a request");
+        let Ok(answer) = client::send(&daemon.endpoint(), request).await else { return };
+        if answer.header("cache-status").ends_with("; stored") {
+            stored.lock().expect("no test thread panicked").insert(number);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_as_stored_survives_a_kill_under_load() {
+    let github = github().await;
+    let how = DaemonBuilder::new(&github.url()).with("GHMESH_CACHE__DEFAULT_TTL", "1h");
+    let daemon = Arc::new(how.start().await);
+    let stored = Arc::new(Mutex::new(BTreeSet::new()));
+    let loads: Vec<_> =
+        (0..4).map(|lane| tokio::spawn(load(daemon.clone(), 1 + lane * 32..33 + lane * 32, stored.clone()))).collect();
+    eventually("twenty answers are stored", async || (stored.lock().ok()?.len() >= 20).then_some(())).await;
+    let pid = i32::try_from(daemon.pid()).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it was running");
+    for load in loads {
+        load.await.expect("the load ends when the daemon is gone");
+    }
+
+    let how = daemon.how().clone();
+    let again = how.start().await;
+    let before = github.counters().calls();
+    let stored = stored.lock().expect("no test thread panicked").clone();
+    assert!(stored.len() < 128, "the daemon was killed under load, not after it");
+    for number in &stored {
+        let answer = again.get(&issue(*number), tokens::ALICE).await;
+        assert_eq!(answer.header("cache-status"), "ghmesh; hit", "issue {number}, acknowledged as stored");
+    }
+    assert_eq!(github.counters().calls(), before, "no call is needed for what was stored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_node_gossips_again_soon_after_its_restart() {
+    let github = github().await;
+    let [one, two] = pair(&github).await;
+    let how = one.kill().await;
+    eventually("the survivor has noticed", async || (two.count("connected_peers").await == 0).then_some(())).await;
+    let again = how.start().await;
+    two.connected(1).await;
+    again.connected(1).await;
+    let answer = two.get(&issue(1), tokens::ALICE).await;
+    assert_eq!(answer.status, 200);
+    eventually("what the survivor fetched has reached the restarted node", async || {
+        (again.count("entries").await > 0).then_some(())
+    })
+    .await;
+    assert!(again.get(&issue(1), tokens::ALICE).await.is_hit());
+    assert_eq!(github.counters().calls(), 1);
+}
+
+async fn pair(github: &Sim) -> [Daemon; 2] {
+    let daemons = ghmesh_tests::daemon::fleet(2, &github.url(), |how| how).await;
+    daemons.try_into().expect("two daemons")
+}
