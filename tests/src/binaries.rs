@@ -25,7 +25,7 @@ fn build() -> Binaries {
         return Binaries { ghmesh: directory.join("ghmesh"), github_sim: directory.join("github-sim") };
     }
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--bins", "-p", "ghmesh", "-p", "ghmesh-github-sim", "--message-format=json"])
+        .args(["build", "--workspace", "--bins", "--message-format=json"])
         .args(if cfg!(debug_assertions) { &[][..] } else { &["--release"] })
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
