@@ -7,8 +7,8 @@
 //!
 //! A slow owner is hedged: at a third of the budget its first standby is asked whether it has the answer, at three quarters
 //! it is asked to decide in the owner's place. Who fetches, for whatever reason, tells whoever asks that it does. Who holds a
-//! lease waits for another's fetch only where a member ranked *below* its lessor tells of it (an owner from before): the
-//! order is the same for everybody, so no two holders ever wait for each other.
+//! lease and hears of another's fetch waits for it; but from a member that outranks its lessor it does so only after giving
+//! the lease back. The order is the same for everybody, so no two holders ever wait for each other.
 //!
 //! The crate decides and does nothing: [`Fleet::handle`] takes one input and the time and appends outputs, effects as data.
 //! It holds no clock, socket or randomness, so that the same inputs always give the same outputs.

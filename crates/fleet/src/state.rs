@@ -148,8 +148,13 @@ impl Fleet {
         self.search(id, now, out);
     }
 
-    /// One round of questions, within one lookup budget.
+    /// One round of questions, within one lookup budget. None is needed where this node let a member fetch, be it as the
+    /// owner from before.
     fn search(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
+        let Some(lookup) = self.lookups.get(&id) else { return };
+        if let Some(remaining) = self.let_fetch(&lookup.subject, now) {
+            return self.wait(id, None, remaining, now);
+        }
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         lookup.phase = Phase::Asking;
         lookup.asked.clear();
@@ -193,6 +198,9 @@ impl Fleet {
         lookup.phase = Phase::Peeking { lessor };
         let Lookup { subject, until, ref asked, .. } = *lookup;
         let asked = asked.clone();
+        if let Some(remaining) = self.let_fetch(&subject, now).filter(|_| outranks(&subject.key, &lessor, &self.me)) {
+            return self.wait(id, None, remaining, now);
+        }
         let others: Vec<_> =
             self.ranked(&subject).into_iter().filter(|m| *m != self.me && !asked.contains(m)).collect();
         if others.is_empty() || now >= until {
@@ -263,11 +271,24 @@ impl Fleet {
     fn coming(&mut self, id: LookupId, from: MemberId, wait: Duration, now: Millis, out: &mut Vec<Output>) {
         let Some(lookup) = self.lookups.get(&id) else { return };
         match lookup.phase {
-            // Else two that hold leases of two owners could wait for each other.
-            Phase::Peeking { lessor } if !outranks(&lookup.subject.key, &lessor, &from) => self.no_answer(id, now, out),
             Phase::Asking | Phase::Peeking { .. } if lookup.released == Some(from) => self.restart(id, now, out),
-            Phase::Asking | Phase::Peeking { .. } => self.wait(id, Some(from), wait, now),
+            Phase::Asking => self.wait(id, Some(from), wait, now),
+            Phase::Peeking { lessor } => {
+                self.wait(id, Some(from), wait, now);
+                self.give_back(id, lessor, from, out);
+            }
             Phase::Waiting { .. } | Phase::Using | Phase::Fetching => {}
+        }
+    }
+
+    /// Who holds a lease and now waits for a member that outranks its lessor gives the lease back. So a holder only ever
+    /// waits for a lower rank, and no two that hold leases of two owners wait for each other.
+    fn give_back(&mut self, id: LookupId, lessor: MemberId, from: MemberId, out: &mut Vec<Output>) {
+        let Some(lookup) = self.lookups.get_mut(&id) else { return };
+        let subject = lookup.subject;
+        // A node that decides itself asks only lower ranks, so the lessor is another here.
+        if outranks(&subject.key, &from, &lessor) && lookup.lessors.remove(&lessor) {
+            out.push(Output::Release { to: lessor, subject });
         }
     }
 

@@ -34,6 +34,12 @@ impl Fleet {
         self.leases.get(subject).filter(|lease| lease.until > now)
     }
 
+    /// How long a member may still fetch that this node let.
+    pub(super) fn let_fetch(&self, subject: &Subject, now: Millis) -> Option<Duration> {
+        let lease = self.running(subject, now).filter(|lease| matches!(lease.holder, Holder::Member(_)))?;
+        lease.until.since(now)
+    }
+
     pub(super) fn lease_out(&mut self, subject: Subject, holder: Holder, now: Millis) -> Duration {
         let span = self.budgets.lease();
         let until = now.after(span);

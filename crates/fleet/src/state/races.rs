@@ -59,10 +59,25 @@ fn two_that_hold_leases_of_two_owners_do_not_wait_for_each_other() {
     let peeks = bench.give(answer(1, Answer::Lease));
     let deadline = bench.deadline();
     assert_eq!(peeks, [ask(2, ranked[0], subject, false, deadline), ask(3, ranked[2], subject, false, deadline)]);
-    // The new owner looks for it too, and its own peek is told to wait for this node.
-    assert_eq!(bench.give(answer(2, Answer::Coming { wait: SPAN })), []);
-    assert_eq!(bench.give(answer(3, Answer::No)), [fetch(1, FetchReason::Leased)]);
-    assert_eq!(bench.give(took(1)), [Output::Deliver { to: ranked[1], subject }]);
+    // The new owner looks for it too, and its own peek may have been told to wait for this node.
+    let given_back = bench.give(answer(2, Answer::Coming { wait: SPAN }));
+    assert_eq!(given_back, [Output::Release { to: ranked[1], subject }]);
+    assert_eq!(bench.confirmed(subject, 40), [Output::Check { lookup: LookupId(1) }]);
+    assert_eq!(bench.give(Input::Found { lookup: LookupId(1) }), []);
+    assert_eq!(bench.fleet.load(), Load::default());
+}
+
+#[test]
+fn a_new_owner_whose_predecessor_gets_the_lease_back_fetches() {
+    let mut bench = Bench::new();
+    let subject = bench.own_and_wait_for_a_standby(SPAN);
+    let ranked = bench.ranked(&subject);
+    let peeks = bench.give(Input::Released { from: ranked[1], subject });
+    let deadline = bench.deadline();
+    assert_eq!(peeks, [ask(3, ranked[1], subject, false, deadline), ask(4, ranked[2], subject, false, deadline)]);
+    bench.give(answer(3, Answer::No));
+    assert_eq!(bench.give(answer(4, Answer::No)), [fetch(1, FetchReason::Leased)]);
+    assert_eq!(bench.give(took(1)), []);
     assert_eq!(bench.fleet.load(), Load::default());
 }
 
@@ -142,8 +157,9 @@ fn a_release_reaches_who_waits_also_where_a_lease_of_another_runs() {
     bench.give(answer(1, Answer::Coming { wait: SPAN }));
     let stranger = (1..5).find(|number| member(*number) != owner).expect("there are four");
     assert_eq!(bench.give(inquired(1, stranger, subject, true)), [replied(1, Reply::Lease { span: SPAN })]);
-    let again = bench.give(Input::Released { from: owner, subject });
-    assert_eq!(again, [ask(2, owner, subject, true, bench.deadline())]);
+    assert_eq!(bench.give(Input::Released { from: owner, subject }), [], "now it waits for the one that this node let");
+    let alone = bench.give(Input::Released { from: member(stranger), subject });
+    assert_eq!(alone, [fetch(1, FetchReason::Waited)]);
 }
 
 #[test]
@@ -243,4 +259,25 @@ fn when_the_owners_own_fetch_fails_one_of_those_that_waited_fetches() {
     assert!(matches!(out[1..], [Output::Ask { lease: false, .. }, Output::Ask { lease: false, .. }]), "{out:?}");
     let wait = bench.give(inquired(2, 3, subject, true));
     assert!(matches!(wait[..], [Output::Reply { reply: Reply::Coming { .. }, .. }]), "{wait:?}");
+}
+
+#[test]
+fn an_owner_from_before_waits_for_the_fetch_that_it_let() {
+    let mut bench = Bench::new();
+    let subject = bench.subject(false);
+    bench.give(inquired(1, 1, subject, true));
+    assert_eq!(bench.look_up(1, subject), [], "nobody needs to be asked");
+    assert_eq!(bench.confirmed(subject, 40), [Output::Check { lookup: LookupId(1) }]);
+}
+
+#[test]
+fn an_owner_from_before_that_let_another_fetch_meanwhile_waits_for_it() {
+    let mut bench = Bench::new();
+    let subject = bench.subject(false);
+    let owner = bench.ranked(&subject)[0];
+    assert_eq!(bench.look_up(1, subject).len(), 1);
+    bench.give(inquired(1, 1, subject, true));
+    assert_eq!(bench.give(answer(1, Answer::Lease)), [], "not a second call");
+    assert_eq!(bench.confirmed(subject, 40), [Output::Check { lookup: LookupId(1) }]);
+    assert_eq!(bench.give(Input::Found { lookup: LookupId(1) }), [Output::Deliver { to: owner, subject }]);
 }
