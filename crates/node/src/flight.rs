@@ -73,8 +73,8 @@ impl Inner {
 
     /// A fresh entry of this caller's with its body: pulled from a member where it is not here.
     async fn complete(&self, read: &Read, members: &Members, from: Option<MemberId>) -> Option<Arc<Landed>> {
-        let Held { entry, body, how } = self.held(read)?;
-        if self.verdict(read, &entry) != Verdict::Fresh {
+        let Held { entry, body, how, verdict } = self.held(read)?;
+        if verdict != Verdict::Fresh {
             return None;
         }
         let (body, how) = match body {

@@ -18,6 +18,7 @@ pub(crate) struct Held {
     pub(crate) entry: Arc<Entry>,
     pub(crate) body: Option<Bytes>,
     pub(crate) how: How,
+    pub(crate) verdict: Verdict,
 }
 
 impl Inner {
@@ -40,25 +41,27 @@ impl Inner {
     /// The newest that is held for this caller, fresh or not.
     pub(crate) fn held(&self, read: &Read) -> Option<Held> {
         let own = self.store.entry(&self.slot(read));
-        let offer = self.vouched_offer(read, own.as_deref());
-        let (entry, how) = match (own, offer) {
-            (_, Some(offer)) => (offer, How::Peer),
-            (Some(own), None) => (own, How::Local),
-            (None, None) => return None,
+        let verdict = own.as_ref().map_or(Verdict::MustRevalidate, |own| self.verdict(read, own));
+        let offer = if verdict == Verdict::Fresh { None } else { self.vouched_offer(read, own.as_deref()) };
+        let (entry, how, verdict) = match offer {
+            Some(offer) => {
+                let verdict = self.verdict(read, &offer);
+                (offer, How::Peer, verdict)
+            }
+            None => (own?, How::Local, verdict),
         };
         let body = self.store.body(&entry.representation.cid);
-        Some(Held { entry, body, how })
+        Some(Held { entry, body, how, verdict })
     }
 
-    /// A peer's offer that is newer than the caller's own entry and was made by a holder of the caller's credential.
+    /// A peer's offer that is newer than the caller's own entry and was made by a holder of the caller's credential. Its
+    /// scopes are this node's own: no member says which writes concern it.
     fn vouched_offer(&self, read: &Read, own: Option<&Entry>) -> Option<Arc<Entry>> {
-        if own.is_some_and(|own| self.verdict(read, own) == Verdict::Fresh) {
-            return None;
-        }
         let subject = self.subject(read)?;
         let offer = self.store.entry(&offer_slot(subject)).filter(|offer| offer.source == Source::Peer)?;
         let newer = own.is_none_or(|own| offer.confirmed_at > own.confirmed_at);
-        (newer && self.is_vouched(read, subject, &offer)).then_some(offer)
+        let vouched = newer && self.is_vouched(read, subject, &offer);
+        vouched.then(|| Arc::new(Entry { scopes: read.scopes(), ..(*offer).clone() }))
     }
 
     fn is_vouched(&self, read: &Read, subject: Subject, offer: &Entry) -> bool {
@@ -69,7 +72,7 @@ impl Inner {
 
     /// What may be done with an entry: policy's verdict, and no write since.
     pub(crate) fn verdict(&self, read: &Read, entry: &Entry) -> Verdict {
-        if !self.tombstones.admit(&read.scopes, entry.confirmed_at) {
+        if !self.tombstones.admit(&entry.scopes, entry.confirmed_at) {
             return Verdict::MustRevalidate;
         }
         freshness::verdict(read, &self.config.freshness, entry, self.clock.now())
@@ -87,12 +90,8 @@ impl Inner {
 
     /// Makes a vouched offer the caller's own entry: from now on it is local.
     pub(crate) async fn adopt(&self, read: &Read, offer: &Entry, body: &Bytes) -> Arc<Entry> {
-        let entry = Entry {
-            etag: Some(etag::for_entry(read, offer, body)),
-            scopes: read.scopes.clone(),
-            target: read.target.to_string(),
-            ..offer.clone()
-        };
+        let entry =
+            Entry { etag: Some(etag::for_entry(read, offer, body)), target: read.target.to_string(), ..offer.clone() };
         if let Err(error) = self.store.put(self.slot(read), entry.clone(), Some(body.clone())).await {
             tracing::warn!(%error, "a peer's entry could not be kept");
         }

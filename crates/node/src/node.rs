@@ -178,8 +178,8 @@ impl Inner {
         // Who wants the origin's word now does not take what a flight of before brings home.
         let joins = if read.caller.directives.no_cache { 0 } else { JOINS };
         for _ in 0..joins {
-            let joined = self.clock.now();
-            match self.flights.join(key, joined, |started| self.tombstones.admit(&read.scopes, started)) {
+            let late_enough = |started| self.tombstones.admit(&read.scopes(), started);
+            match self.flights.join(key, self.clock.now(), late_enough) {
                 Role::Lead(pilot) => return self.lead(read, Some(pilot)).await,
                 Role::Follow(mut flight) => {
                     let outcome = flight.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
@@ -195,10 +195,7 @@ impl Inner {
     /// The answer from an entry that is fresh and whole here: no network.
     async fn fresh_here(&self, read: &Read) -> Option<Response<Body>> {
         let held = self.held(read)?;
-        if self.verdict(read, &held.entry) != Verdict::Fresh {
-            return None;
-        }
-        let body = held.body?;
+        let body = held.body.filter(|_| held.verdict == Verdict::Fresh)?;
         let entry = match held.how {
             How::Peer => self.adopt(read, &held.entry, &body).await,
             How::Local | How::Fetched { .. } | How::Revalidated { .. } | How::Stale => held.entry,

@@ -98,8 +98,6 @@ pub struct Read {
     pub target: Target,
     /// K.
     pub key: CacheKey,
-    /// The scopes that its answers belong to.
-    pub scopes: Vec<Scope>,
     /// Whose answers it may have.
     pub credential: Credential,
     /// The headers to send with a GET, complete but for `Host`, conditionals included never.
@@ -108,6 +106,13 @@ pub struct Read {
     pub head: bool,
     /// What the client asked of the cache.
     pub caller: Caller,
+}
+
+impl Read {
+    /// The scopes that its answers belong to. Hashed anew at each call: an answer from the cache needs only its entry's.
+    pub fn scopes(&self) -> Vec<Scope> {
+        invalidation::scopes_of_read(&self.target)
+    }
 }
 
 /// A request that is streamed through.
@@ -271,7 +276,6 @@ fn read(parts: &Parts, target: Target, base: Base, config: &PolicyConfig) -> Res
     };
     Ok(Read {
         key: key.key(),
-        scopes: invalidation::scopes_of_read(&target),
         credential: credential(&upstream),
         head: parts.method == Method::HEAD,
         caller: Caller {

@@ -121,7 +121,7 @@ proptest! {
     fn nothing_that_a_client_sends_panics(method in proptest::sample::select(METHODS.to_vec()), uri in any_uri(), headers in any_request_headers()) {
         match plan(&parts(method.parse().unwrap(), uri, headers)) {
             Ok(Plan::Read(read)) => {
-                prop_assert!(read.scopes.len() <= limits::MAX_SCOPES);
+                prop_assert!(read.scopes().len() <= limits::MAX_SCOPES);
                 prop_assert!(read.upstream.len() <= 5);
             }
             Ok(Plan::Pass(pass)) => {
@@ -217,7 +217,7 @@ proptest! {
             let Ok(Plan::Pass(pass)) = plan(&parts(method.parse().unwrap(), path.parse().unwrap(), headers)) else {
                 return Err(TestCaseError::fail("a write passes"));
             };
-            prop_assert!(read.scopes.iter().any(|scope| pass.invalidates.contains(scope)), "{method} {path}");
+            prop_assert!(read.scopes().iter().any(|scope| pass.invalidates.contains(scope)), "{method} {path}");
         }
     }
 }
