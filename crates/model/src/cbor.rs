@@ -23,7 +23,8 @@ pub enum CborError {
 
 /// Encodes `value`, packed.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    serde_cbor::ser::to_vec_packed(value).expect("our own records have string or integer keys and no failing serializers")
+    serde_cbor::ser::to_vec_packed(value)
+        .expect("our own records have string or integer keys and no failing serializers")
 }
 
 /// Decodes authenticated `bytes` of at most `limit` bytes.

@@ -86,7 +86,8 @@ impl BodyCid {
 
     /// The standard form: CIDv1, raw, sha2-256.
     pub fn to_cid(&self) -> cid::Cid {
-        let hash = multihash::Multihash::<64>::wrap(SHA2_256, &self.0).expect("a 32-byte digest fits a 64-byte multihash");
+        let hash =
+            multihash::Multihash::<64>::wrap(SHA2_256, &self.0).expect("a 32-byte digest fits a 64-byte multihash");
         cid::Cid::new_v1(RAW, hash)
     }
 }

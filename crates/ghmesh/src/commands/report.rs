@@ -92,7 +92,8 @@ fn status_text(status: &Value) -> String {
     let stats = &status["stats"];
     let text = |value: &Value| value.as_str().unwrap_or("–").to_owned();
     let mut out = String::new();
-    let mut line = |name: &str, value: String| writeln!(out, "{name:<18}{value}").expect("writing to a String succeeds");
+    let mut line =
+        |name: &str, value: String| writeln!(out, "{name:<18}{value}").expect("writing to a String succeeds");
     line("version", text(&status["version"]));
     line("mesh", format!("{} (label {})", text(&status["mesh"]), text(&status["mesh_label"])));
     line("peer id", text(&stats["peer_id"]));

@@ -142,10 +142,10 @@ async fn start(settings: &Settings, secrets: Vec<SecretText>, store: &Store) -> 
     let identity = Identity::load_or_create(&settings.cache.dir)?;
     let author = Arc::new(Author::new(&identity, store.boot()));
     let ring = rings.first().context("a secret was chosen")?.clone();
-    let remembered = store.peers().into_iter().map(|peer| ghmesh_mesh::Remembered {
-        member: peer.member,
-        addresses: peer.addresses,
-    });
+    let remembered = store
+        .peers()
+        .into_iter()
+        .map(|peer| ghmesh_mesh::Remembered { member: peer.member, addresses: peer.addresses });
     let config = ghmesh_mesh::Config {
         listen: settings.mesh.listen.clone(),
         bootstrap: settings.mesh.bootstrap.clone(),

@@ -154,7 +154,10 @@ impl Story {
         println!("   saved                    {}", totals.saved);
         let counted = totals.hits == totals.local_hits + totals.peer_hits;
         self.check(counted, "the nodes' hits are not the sum of their local and peer hits".to_owned());
-        self.check(totals.requests == stage.asked(), format!("{} requests were made, {} counted", stage.asked(), totals.requests));
+        self.check(
+            totals.requests == stage.asked(),
+            format!("{} requests were made, {} counted", stage.asked(), totals.requests),
+        );
         if self.wrong.is_empty() {
             println!("\nEvery figure is what it should be.");
             return Ok(Exit::Success);
