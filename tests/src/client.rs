@@ -1,8 +1,9 @@
 //! A plain HTTP/1.1 client over TCP or a unix socket: it sends what a test says and nothing else.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -62,6 +63,21 @@ pub fn request(method: Method, path: &str, token: Option<&str>) -> http::request
 /// # Errors
 /// Whatever ends the exchange before its end.
 pub async fn send(endpoint: &Endpoint, request: Request<Full<Bytes>>) -> Result<Answer, BoxError> {
+    let (head, body) = open(endpoint, request).await?.into_parts();
+    let body = body.collect().await?.to_bytes();
+    Ok(Answer { status: head.status, headers: head.headers, body })
+}
+
+/// Sends one request over a connection of its own and gives the answer once its head is there, to be read piece by piece.
+/// Dropping the answer ends the connection.
+///
+/// # Errors
+/// Whatever ends the exchange before the answer's head.
+pub async fn open<B>(endpoint: &Endpoint, request: Request<B>) -> Result<Response<Incoming>, BoxError>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     match endpoint {
         Endpoint::Tcp(address) => exchange(TcpStream::connect(address).await?, request).await,
         Endpoint::Unix(path) => exchange(UnixStream::connect(path).await?, request).await,
@@ -71,14 +87,14 @@ pub async fn send(endpoint: &Endpoint, request: Request<Full<Bytes>>) -> Result<
 /// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, BoxError>
+async fn exchange<S, B>(stream: S, request: Request<B>) -> Result<Response<Incoming>, BoxError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
 {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
-    let (head, body) = sender.send_request(request).await?.into_parts();
-    let body = body.collect().await?.to_bytes();
-    connection.abort();
-    Ok(Answer { status: head.status, headers: head.headers, body })
+    // Ends by itself once sender and answer are gone.
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await?)
 }

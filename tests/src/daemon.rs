@@ -52,6 +52,12 @@ impl DaemonBuilder {
         self
     }
 
+    /// Leaves an environment variable out.
+    pub fn without(mut self, name: &str) -> Self {
+        self.environment.retain(|(known, _)| known != name);
+        self
+    }
+
     /// Runs it in a network namespace.
     pub fn in_namespace(mut self, name: &str) -> Self {
         self.namespace = Some(name.to_owned());
@@ -201,6 +207,22 @@ impl Daemon {
     pub async fn send(&self, request: http::request::Builder, body: impl Into<Bytes>) -> Answer {
         let request = request.body(Full::new(body.into())).expect("a request");
         client::send(&self.endpoint(), request).await.unwrap_or_else(|error| panic!("{error}; log:\n{}", self.log()))
+    }
+
+    /// Waits until it would not answer `path` from a fresh entry. Makes no call.
+    pub async fn expired(&self, path: &str, token: &str) {
+        eventually(&format!("{path} has expired"), async || {
+            let request = client::request(Method::GET, path, Some(token)).header("cache-control", "only-if-cached");
+            (!self.send(request, "").await.status.is_success()).then_some(())
+        })
+        .await;
+    }
+
+    /// The most memory that it has had at once, in KiB.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells the peak");
+        peak.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     /// Kills it as `kill -9` does.
