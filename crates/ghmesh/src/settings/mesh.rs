@@ -96,15 +96,6 @@ static MDNS: Key = Key {
     because: "It needs no configuration, and never leaves the network that the machine is in.",
     secret: false,
 };
-static MAX_CONNECTIONS: Key = Key {
-    path: "mesh.max_connections",
-    default: Fallback::Text("256"),
-    values: "8 to 4096",
-    meaning: "Most connections to other nodes, of about 100 kB each. A mesh of more nodes than that is not connected \
-              all to all.",
-    because: "Holds meshes of 200 nodes with all connected to all.",
-    secret: false,
-};
 
 pub(super) const KEYS: &[&Key] = &[
     &ENABLED,
@@ -116,7 +107,6 @@ pub(super) const KEYS: &[&Key] = &[
     &LISTEN,
     &BOOTSTRAP,
     &MDNS,
-    &MAX_CONNECTIONS,
 ];
 
 /// The `mesh` section; `docs/configuration.md` says what each does.
@@ -140,8 +130,6 @@ pub struct Mesh {
     pub bootstrap: Vec<String>,
     /// How nodes are found.
     pub discovery: Discovery,
-    /// Most connections, 8 to 4096.
-    pub max_connections: u64,
 }
 
 /// The `mesh.discovery` section.
@@ -163,7 +151,6 @@ impl Mesh {
             listen: reader.list(&LISTEN),
             bootstrap: reader.list(&BOOTSTRAP),
             discovery: Discovery { mdns: reader.value(&MDNS) },
-            max_connections: reader.value(&MAX_CONNECTIONS),
         }
     }
 
@@ -171,8 +158,6 @@ impl Mesh {
     pub fn validate(&self, problems: &mut Vec<Problem>) {
         check_addresses(problems, &LISTEN, &self.listen, Use::Listen);
         check_addresses(problems, &BOOTSTRAP, &self.bootstrap, Use::Dial);
-        let count = |count| Quantity::Count(count);
-        check_range(problems, &MAX_CONNECTIONS, count(self.max_connections), (count(8), count(4096)));
         let cluster_bytes = Quantity::Bytes(self.cluster.len() as u64);
         check_range(problems, &CLUSTER, cluster_bytes, (Quantity::Bytes(1), Quantity::Bytes(MAX_CLUSTER_BYTES)));
     }

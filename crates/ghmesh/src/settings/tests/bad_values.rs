@@ -6,8 +6,8 @@ use super::*;
 const BAD_VALUES: [(&str, &str, &str); 42] = [
     ("MESH__ENABLED", "perhaps", "mesh.enabled = \"perhaps\" is not a yes or no; write true or false"),
     ("MESH__CLUSTER", " ", "mesh.cluster = \" \" is not a text; write it in quotes, or leave the setting out"),
-    ("MESH__MAX_CONNECTIONS", "1", "mesh.max_connections = \"1\" is out of range; write 8 to 4096"),
-    ("MESH__MAX_CONNECTIONS", "-3", "mesh.max_connections = \"-3\" is not a number; write digits only, as in 1000"),
+    ("CACHE__MAX_ENTRIES", "0", "cache.max_entries = \"0\" is out of range; write 1 to 10000000"),
+    ("CACHE__MAX_ENTRIES", "-3", "cache.max_entries = \"-3\" is not a number; write digits only, as in 1000"),
     (
         "MESH__LISTEN",
         "0.0.0.0:9000",
