@@ -5,6 +5,9 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
+#[cfg(test)]
+mod tests;
+
 /// Why bytes were not a message of ours.
 #[derive(Debug, thiserror::Error)]
 pub enum CborError {

@@ -13,6 +13,9 @@ use crate::id::{BodyCid, Fingerprint, MemberId, Scope, WireKey};
 use crate::limits;
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+mod tests;
+
 /// Number that starts every seal's associated data and every signature: the protocol's major version.
 pub const VERSION: u8 = 1;
 
