@@ -56,16 +56,25 @@ fn perform(cli: Cli) -> anyhow::Result<Exit> {
         }
     };
     start_log(&loaded, role)?;
-    runtime()?.block_on(async {
-        match cli.command {
-            Command::Up(_) => commands::up::run(loaded, &inputs.surroundings).await,
-            Command::Api(options) => commands::api::run(*options, &loaded).await,
-            Command::Status(report) => commands::report::status(&loaded, report.json).await,
-            Command::Peers(report) => commands::report::peers(&loaded, report.json).await,
-            Command::Id => commands::report::id(&loaded).await,
-            Command::Secret(_) | Command::Demo => unreachable!("both have returned above"),
+    match cli.command {
+        // The daemon drops the environment, with the secrets in it, as soon as it has chosen its own.
+        Command::Up(_) => runtime()?.block_on(commands::up::run(loaded, inputs.surroundings.environment)),
+        command => {
+            drop(inputs);
+            runtime()?.block_on(ask(command, &loaded))
         }
-    })
+    }
+}
+
+/// Runs a command beside the daemon.
+async fn ask(command: Command, loaded: &Loaded) -> anyhow::Result<Exit> {
+    match command {
+        Command::Api(options) => commands::api::run(*options, loaded).await,
+        Command::Status(report) => commands::report::status(loaded, report.json).await,
+        Command::Peers(report) => commands::report::peers(loaded, report.json).await,
+        Command::Id => commands::report::id(loaded).await,
+        Command::Up(_) | Command::Secret(_) | Command::Demo => unreachable!("`perform` has run these"),
+    }
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

@@ -2,29 +2,30 @@
 
 use crate::commands::parts;
 use crate::exit::Exit;
-use crate::settings::{Loaded, SecretChoice, SecretText, Settings, Surroundings, mesh_secret};
+use crate::settings::{Environment, Loaded, Mesh, SecretChoice, SecretText, Settings, mesh_secret};
 use anyhow::Context;
 use ghmesh_gateway::{BindError, Server};
 use ghmesh_mesh::{Author, Identity};
 use ghmesh_node::{Clock, Membership, Node};
 use ghmesh_seal::{Cost, KeyRing, Secret};
 use ghmesh_store::{OpenError, Store};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use zeroize::Zeroizing;
 
 /// Longest wait for `gh auth token`.
 const GH_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Runs the daemon until it is told to stop.
-pub(crate) async fn run(loaded: Loaded, surroundings: &Surroundings) -> anyhow::Result<Exit> {
+/// Runs the daemon until it is told to stop. The secrets that it was given are dropped once the keys are derived.
+pub(crate) async fn run(loaded: Loaded, environment: Environment) -> anyhow::Result<Exit> {
     let is_usual_socket = loaded.place("gateway.socket").is_none();
-    let settings = loaded.settings;
     loaded.notes.iter().for_each(|note| tracing::warn!("{note}"));
-    let choice = match choose_secret(&settings, surroundings).await {
-        Ok(choice) => choice,
+    let (settings, choice) = match choose_secret(loaded.settings, environment).await {
+        Ok(chosen) => chosen,
         Err(errors) => {
             eprintln!("ghmesh: {errors}");
             return Ok(Exit::Usage);
@@ -42,7 +43,7 @@ pub(crate) async fn run(loaded: Loaded, surroundings: &Surroundings) -> anyhow::
     let server = bind(&settings, &node, is_usual_socket)?;
     let (stop, stopping) = watch::channel(false);
     let serving = tokio::spawn(server.run(stopped(stopping.clone())));
-    let sharing = tokio::spawn(share(settings, choice, node, store.clone(), stopping));
+    let sharing = tokio::spawn(share(Joining::new(settings), choice, node, store.clone(), stopping));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     wait_for_signal().await?;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -77,19 +78,23 @@ async fn open(settings: &Settings, clock: Clock) -> Result<Store, OpenError> {
     opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
+/// Chooses the mesh secret. The settings come back without secrets; the environment is dropped.
 async fn choose_secret(
-    settings: &Settings,
-    surroundings: &Surroundings,
-) -> Result<SecretChoice, crate::settings::SecretErrors> {
-    let (settings, environment) = (settings.clone(), surroundings.environment.clone());
-    let chosen = tokio::task::spawn_blocking(move || mesh_secret(&settings, &environment, gh_auth_token)).await;
-    let choice = chosen.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    mut settings: Settings,
+    environment: Environment,
+) -> Result<(Settings, SecretChoice), crate::settings::SecretErrors> {
+    let chosen = tokio::task::spawn_blocking(move || {
+        let choice = mesh_secret(&settings, &environment, gh_auth_token)?;
+        settings.mesh.forget_secrets();
+        Ok((settings, choice))
+    });
+    let (settings, choice) = chosen.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
     choice.notes.iter().for_each(|note| tracing::warn!("{note}"));
-    Ok(choice)
+    Ok((settings, choice))
 }
 
 /// What `gh auth token` prints, if gh is there and logged in.
-fn gh_auth_token() -> Option<String> {
+fn gh_auth_token() -> Option<SecretText> {
     let mut gh = std::process::Command::new("gh");
     gh.args(["auth", "token"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = gh.spawn().ok()?;
@@ -103,18 +108,35 @@ fn gh_auth_token() -> Option<String> {
         std::thread::sleep(Duration::from_millis(10));
     }
     let output = child.wait_with_output().ok()?;
-    let token = String::from_utf8(output.stdout).ok()?.trim().to_owned();
-    (output.status.success() && !token.is_empty()).then_some(token)
+    let printed = Zeroizing::new(output.stdout);
+    let token = std::str::from_utf8(&printed).ok()?.trim();
+    (output.status.success() && !token.is_empty()).then(|| SecretText::new(token))
+}
+
+/// What of the settings is needed to join the mesh, once its secret is chosen.
+struct Joining {
+    cluster: String,
+    /// Where the identity is.
+    data: PathBuf,
+    config: ghmesh_mesh::Config,
+}
+
+impl Joining {
+    fn new(settings: Settings) -> Self {
+        let Mesh { cluster, listen, bootstrap, discovery, .. } = settings.mesh;
+        let config = ghmesh_mesh::Config { listen, bootstrap, mdns: discovery.mdns };
+        Joining { cluster, data: settings.cache.dir, config }
+    }
 }
 
 /// Joins the mesh once its keys are derived, and leaves it at the end. Whatever fails here, the local cache goes on.
-async fn share(settings: Settings, choice: SecretChoice, node: Node, store: Store, stopping: watch::Receiver<bool>) {
+async fn share(joining: Joining, choice: SecretChoice, node: Node, store: Store, stopping: watch::Receiver<bool>) {
     let Some(secret) = choice.secret else { return };
-    let secrets = [vec![secret.text], choice.accepted].concat();
+    let secrets = std::iter::once(secret.text).chain(choice.accepted).collect();
     let stop = stopped(stopping);
     tokio::pin!(stop);
     let started = tokio::select! {
-        started = start(&settings, secrets, &store) => started,
+        started = start(joining, secrets, &store) => started,
         () = &mut stop => return,
     };
     match started {
@@ -128,8 +150,8 @@ async fn share(settings: Settings, choice: SecretChoice, node: Node, store: Stor
     }
 }
 
-async fn start(settings: &Settings, secrets: Vec<SecretText>, store: &Store) -> anyhow::Result<Membership> {
-    let cluster = settings.mesh.cluster.clone();
+async fn start(joining: Joining, secrets: Vec<SecretText>, store: &Store) -> anyhow::Result<Membership> {
+    let Joining { cluster, data, config } = joining;
     // One after the other: each derivation takes 128 MiB while it runs.
     let rings: Vec<KeyRing> = tokio::task::spawn_blocking(move || {
         let ring = |text: &SecretText| {
@@ -139,18 +161,13 @@ async fn start(settings: &Settings, secrets: Vec<SecretText>, store: &Store) -> 
         secrets.iter().map(ring).collect()
     })
     .await?;
-    let identity = Identity::load_or_create(&settings.cache.dir)?;
+    let identity = Identity::load_or_create(&data)?;
     let author = Arc::new(Author::new(&identity, store.boot()));
     let ring = rings.first().context("a secret was chosen")?.clone();
     let remembered = store
         .peers()
         .into_iter()
         .map(|peer| ghmesh_mesh::Remembered { member: peer.member, addresses: peer.addresses });
-    let config = ghmesh_mesh::Config {
-        listen: settings.mesh.listen.clone(),
-        bootstrap: settings.mesh.bootstrap.clone(),
-        mdns: settings.mesh.discovery.mdns,
-    };
     let (mesh, events) = ghmesh_mesh::start(config, identity, rings, store.boot(), remembered.collect()).await?;
     Ok(Membership { mesh, events, ring, author })
 }

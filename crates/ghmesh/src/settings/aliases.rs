@@ -2,8 +2,9 @@
 //!
 //! Its secret and tokens are not here: they are sources of the mesh secret, in `choice`.
 
+use super::Environment;
 use super::key::{self, Key};
-use super::layers::{Environment, Layer, variable};
+use super::layers::{Layer, variable};
 use super::problem::{Fault, Place, Problem};
 
 /// One setting of the predecessor.

@@ -184,7 +184,7 @@ pub struct SecretErrors(pub Vec<SecretError>);
 pub fn mesh_secret(
     settings: &Settings,
     environment: &Environment,
-    gh_auth_token: impl FnOnce() -> Option<String>,
+    gh_auth_token: impl FnOnce() -> Option<SecretText>,
 ) -> Result<SecretChoice, SecretErrors> {
     if !settings.mesh.enabled {
         return Ok(SecretChoice::local_only(false, Vec::new()));
@@ -285,13 +285,13 @@ pub(super) fn is_readable_by_all(path: &Path) -> bool {
 }
 
 fn variable(environment: &Environment, name: &str) -> Option<SecretText> {
-    environment.get(name).filter(|value| !value.trim().is_empty()).map(|value| SecretText::new(value))
+    environment.get(name).filter(|value| !value.trim().is_empty()).map(SecretText::new)
 }
 
 /// The first fit token of those that are there for other purposes.
 fn lying_around(
     environment: &Environment,
-    gh_auth_token: impl FnOnce() -> Option<String>,
+    gh_auth_token: impl FnOnce() -> Option<SecretText>,
     notes: &mut Vec<SecretNote>,
 ) -> Option<Chosen> {
     let is_job = environment.get("GITHUB_ACTIONS").is_some_and(|value| value == "true");
@@ -307,8 +307,8 @@ fn lying_around(
     if is_job {
         return None;
     }
-    let text = gh_auth_token().filter(|text| !text.trim().is_empty())?;
-    fit(SecretText::new(&text), SecretSource::GhCommand, notes)
+    let text = gh_auth_token().filter(|text| !text.expose().trim().is_empty())?;
+    fit(text, SecretSource::GhCommand, notes)
 }
 
 /// `text` as the secret, if it is a long-lived token. Permission for weak secrets is for those that somebody gave.

@@ -3,17 +3,14 @@
 //!
 //! Nothing here reads the process environment or knows which files there are; both are arguments.
 
+use super::Environment;
 use super::key::{self, ENVIRONMENT_PREFIX, Fallback, Key};
 use super::problem::{Fault, MAX_SHOWN_CHARACTERS, Place, Problem};
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider, Source};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-
-/// The environment: names and values. Bytes that aren't UTF-8 are U+FFFD.
-pub type Environment = BTreeMap<String, String>;
 
 /// Largest settings file that is read, in bytes; a hundred times any sensible one.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -163,7 +160,7 @@ fn printable(name: &str) -> String {
 /// One layer for each variable that sets something; unknown ones go to `problems`. Empty variables set nothing.
 pub(super) fn environment(environment: &Environment, problems: &mut Vec<Problem>) -> Vec<Layer> {
     let mut layers = Vec::new();
-    for (name, value) in environment {
+    for (name, value) in environment.iter() {
         let Some(rest) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
         if value.is_empty() || name == CONFIG_VARIABLE || is_service_link(rest, value) {
             continue;

@@ -97,17 +97,8 @@ static MDNS: Key = Key {
     secret: false,
 };
 
-pub(super) const KEYS: &[&Key] = &[
-    &ENABLED,
-    &SECRET,
-    &SECRET_FILE,
-    &ACCEPTED_SECRETS,
-    &ALLOW_WEAK_SECRET,
-    &CLUSTER,
-    &LISTEN,
-    &BOOTSTRAP,
-    &MDNS,
-];
+pub(super) const KEYS: &[&Key] =
+    &[&ENABLED, &SECRET, &SECRET_FILE, &ACCEPTED_SECRETS, &ALLOW_WEAK_SECRET, &CLUSTER, &LISTEN, &BOOTSTRAP, &MDNS];
 
 /// The `mesh` section; `docs/configuration.md` says what each does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,6 +143,12 @@ impl Mesh {
             bootstrap: reader.list(&BOOTSTRAP),
             discovery: Discovery { mdns: reader.value(&MDNS) },
         }
+    }
+
+    /// Drops the secrets, which zeroizes them: for after [`super::mesh_secret`].
+    pub fn forget_secrets(&mut self) {
+        self.secret = None;
+        self.accepted_secrets = Vec::new();
     }
 
     /// Notes every value that can be read and still not be used.

@@ -2,7 +2,7 @@
 //!
 //! What is known about the machine is an argument, except in [`Surroundings::from_process`].
 
-use super::layers::Environment;
+use super::Environment;
 use std::path::{Path, PathBuf};
 
 /// The socket of a service (file-hierarchy(7)).
@@ -25,9 +25,8 @@ pub struct Surroundings {
 impl Surroundings {
     /// What this process was started in: the only place in these files that asks the process or the machine.
     pub fn from_process() -> Self {
-        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
         Surroundings {
-            environment: std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect(),
+            environment: Environment::from_process(),
             root: rustix::process::geteuid().is_root(),
             run_is_writable: rustix::fs::access("/run", rustix::fs::Access::WRITE_OK).is_ok(),
         }
@@ -35,7 +34,7 @@ impl Surroundings {
 
     /// A variable; empty is unset.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
-        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.environment.get(name).filter(|value| !value.is_empty())
     }
 
     /// A directory that a variable names. Relative ones don't count, as the XDG base directory specification asks.

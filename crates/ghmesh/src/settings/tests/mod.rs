@@ -23,7 +23,7 @@ impl Machine {
         let directory = TempDir::new().unwrap();
         let home = directory.path().join("home").to_str().unwrap().to_owned();
         let surroundings =
-            Surroundings { environment: BTreeMap::from([("HOME".to_owned(), home)]), ..Surroundings::default() };
+            Surroundings { environment: [("HOME".to_owned(), home)].into_iter().collect(), ..Surroundings::default() };
         let system_file = directory.path().join("system.toml");
         let inputs = Inputs { surroundings, system_file, config: None, flags: Vec::new(), role: Role::Daemon };
         Machine { directory, inputs }
@@ -57,7 +57,7 @@ impl Machine {
     }
 
     fn env(mut self, name: &str, value: &str) -> Self {
-        self.inputs.surroundings.environment.insert(name.to_owned(), value.to_owned());
+        self.inputs.surroundings.environment.extend([(name.to_owned(), value.to_owned())]);
         self
     }
 

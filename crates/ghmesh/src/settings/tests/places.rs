@@ -68,7 +68,7 @@ fn the_socket_follows_the_data_directory() {
 #[test]
 fn without_a_home_the_data_directory_must_be_said() {
     let mut machine = Machine::new();
-    machine.inputs.surroundings.environment.clear();
+    machine.inputs.surroundings.environment = Environment::default();
     assert_eq!(
         machine.complaint(),
         "a setting cannot be used:\n  default: cache.dir has no default here, as HOME, XDG_DATA_HOME and STATE_DIRECTORY are not set; \

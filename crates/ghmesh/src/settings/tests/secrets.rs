@@ -8,7 +8,7 @@ const OTHER_TOKEN: &str = "gho_abcdefghijABCDEFGHIJ0123456789012345";
 const JOB_TOKEN: &str = "ghs_0123456789abcdefghijABCDEFGHIJ012345";
 
 fn choose(machine: &Machine, gh: Option<&str>) -> Result<SecretChoice, SecretErrors> {
-    mesh_secret(&machine.settings(), &machine.inputs.surroundings.environment, || gh.map(str::to_owned))
+    mesh_secret(&machine.settings(), &machine.inputs.surroundings.environment, || gh.map(SecretText::new))
 }
 
 fn chosen(machine: &Machine, gh: Option<&str>) -> (String, SecretSource) {
@@ -168,4 +168,39 @@ fn a_choice_shows_no_secret() {
     let machine = Machine::new().env("GHMESH_MESH__SECRET", TOKEN).env("GHMESH_MESH__ACCEPTED_SECRETS", OTHER_TOKEN);
     let shown = format!("{:?}", choose(&machine, None).unwrap());
     assert!(!shown.contains(TOKEN) && !shown.contains(OTHER_TOKEN), "{shown}");
+}
+
+/// Whoever logs what the program was started with logs no secret.
+#[test]
+fn what_the_program_was_started_with_is_shown_without_values() {
+    let file = "[mesh]\naccepted_secrets = [\"ghp_abcdefghijABCDEFGHIJ0123456789543210\"]\n";
+    let machine = Machine::new()
+        .config(file)
+        .env("GHMESH_MESH__SECRET", TOKEN)
+        .env("CACHE_P2P_SHARED_SECRET", OTHER_TOKEN)
+        .env("GITHUB_TOKEN", JOB_TOKEN)
+        .env("HTTPS_PROXY", "http://user:pass-of-the-proxy@proxy.example");
+    let loaded = machine.load().unwrap();
+    let choice = choose(&machine, None).unwrap();
+    for text in [
+        format!("{:?}", machine.inputs),
+        format!("{:#?}", machine.inputs.surroundings),
+        format!("{loaded:?}"),
+        format!("{choice:?}"),
+    ] {
+        for secret in [TOKEN, OTHER_TOKEN, JOB_TOKEN, "ghp_abcdefghijABCDEFGHIJ0123456789543210", "pass-of-the-proxy"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+    let inputs = format!("{:?}", machine.inputs);
+    assert!(inputs.contains("\"GHMESH_MESH__SECRET\""), "names are shown: {inputs}");
+}
+
+#[test]
+fn forgotten_secrets_are_nowhere_in_the_settings() {
+    let machine = Machine::new().env("GHMESH_MESH__SECRET", TOKEN).env("GHMESH_MESH__ACCEPTED_SECRETS", OTHER_TOKEN);
+    let mut settings = machine.settings();
+    assert!(settings.mesh.secret.is_some() && settings.mesh.accepted_secrets.len() == 1);
+    settings.mesh.forget_secrets();
+    assert_eq!((settings.mesh.secret, settings.mesh.accepted_secrets), (None, Vec::new()));
 }
