@@ -66,7 +66,8 @@ impl Gateway {
             return admin::answer(&head, listener, config, node, self.totals());
         }
         check_coding(&head.headers)?;
-        let granted = |authority: &str| node.is_granted(authority);
+        // A redirect is followed to read what it names, never to write there.
+        let granted = |authority: &str| head.method.is_safe() && node.is_granted(authority);
         match ghmesh_policy::classify(&head, origins, listener, &granted, policy)? {
             Plan::Read(read) => {
                 drop(body);

@@ -17,6 +17,9 @@ use settings::{Inputs, Loaded, Role};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
+/// The libraries' own words, unless the operator asks for them: an empty routing table is no news for a first node.
+const LIBRARIES: &str = "libp2p_kad=error,libp2p_swarm=warn,libp2p_mdns=error";
+
 /// What commands beside the daemon log: only what their user should act on.
 const CLIENT_LOG: &str = "warn";
 
@@ -87,7 +90,7 @@ fn start_log(loaded: &Loaded, role: Role) -> anyhow::Result<()> {
         Role::Daemon => loaded.settings.log.level.as_str(),
         Role::Client => CLIENT_LOG,
     };
-    let filter = EnvFilter::try_new(level)?;
+    let filter = EnvFilter::try_new(format!("{LIBRARIES},{level}"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     Ok(())
 }

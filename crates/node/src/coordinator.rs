@@ -55,15 +55,24 @@ pub(crate) enum Command {
 pub(crate) struct Coordinator {
     commands: mpsc::Sender<Command>,
     lookups: Arc<AtomicU64>,
-    counters: Arc<Mutex<Counters>>,
+    view: Arc<Mutex<View>>,
+}
+
+/// What others may see of the state machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct View {
+    /// Its counters.
+    pub(crate) counters: Counters,
+    /// Members that it takes into account.
+    pub(crate) members: u64,
 }
 
 impl Coordinator {
     /// Starts the task. It ends when every handle is gone.
     pub(crate) fn start(mesh: Mesh, exchange: Exchange, clock: Clock) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS);
-        let counters = Arc::new(Mutex::new(Counters::default()));
-        let coordinator = Coordinator { commands, lookups: Arc::default(), counters: counters.clone() };
+        let view = Arc::new(Mutex::new(View::default()));
+        let coordinator = Coordinator { commands, lookups: Arc::default(), view: view.clone() };
         let fleet = Fleet::new(Config { me: mesh.member() });
         let task = Task {
             fleet,
@@ -71,7 +80,7 @@ impl Coordinator {
             exchange,
             clock,
             commands: coordinator.commands.downgrade(),
-            counters,
+            view,
             flights: HashMap::new(),
             answers: HashMap::new(),
             inquiries: HashMap::new(),
@@ -108,9 +117,9 @@ impl Coordinator {
         let _ = self.commands.try_send(Command::Inquired { from, subject, lease, held, replier });
     }
 
-    /// The state machine's counters.
-    pub(crate) fn counters(&self) -> Counters {
-        *self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What the state machine knows and has counted.
+    pub(crate) fn view(&self) -> View {
+        *self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -171,7 +180,7 @@ struct Task {
     clock: Clock,
     /// Weak, so that the task ends with the last handle.
     commands: mpsc::WeakSender<Command>,
-    counters: Arc<Mutex<Counters>>,
+    view: Arc<Mutex<View>>,
     flights: HashMap<LookupId, mpsc::Sender<Step>>,
     /// Answers that `fleet` may decide to use in the very input that reports them.
     answers: HashMap<AskId, (MemberId, Vec<Shared>)>,
@@ -244,7 +253,8 @@ impl Task {
         let mut outputs = Vec::new();
         self.fleet.handle(input, self.clock.now(), &mut outputs);
         outputs.into_iter().for_each(|output| self.output(output));
-        *self.counters.lock().unwrap_or_else(PoisonError::into_inner) = self.fleet.counters();
+        let view = View { counters: self.fleet.counters(), members: self.fleet.members().count() as u64 };
+        *self.view.lock().unwrap_or_else(PoisonError::into_inner) = view;
     }
 
     fn output(&mut self, output: Output) {
@@ -300,9 +310,13 @@ impl Task {
     fn deliver(&self, to: MemberId, subject: Subject) {
         let (mesh, exchange) = (self.mesh.clone(), self.exchange.clone());
         tokio::spawn(async move {
-            if let Some(records) = exchange.records(subject, Duration::MAX) {
-                let _ = mesh.ask(to, Request::Deliver { records }, PUSH_DEADLINE).await;
-            }
+            let Subject { key, fingerprint } = subject;
+            let request = match exchange.records(subject, Duration::MAX) {
+                Some(records) => Request::Deliver { records },
+                // Evicted, or never shared: who waits is to go on.
+                None => Request::Release { key, fingerprint },
+            };
+            let _ = mesh.ask(to, request, PUSH_DEADLINE).await;
         });
     }
 

@@ -4,6 +4,7 @@
 //! the offer's MAC can be checked ([`Exchange::vouched`]), and only then does it become an entry of that credential.
 
 use crate::clock::Clock;
+use crate::presented::Presented;
 use bytes::Bytes;
 use ghmesh_fleet::Subject;
 use ghmesh_mesh::{Author, Mesh};
@@ -19,6 +20,9 @@ use std::time::Duration;
 /// GitHub's `Date` counts whole seconds: what it confirms may be this much younger than it says.
 const DATE_STEP: Duration = Duration::from_millis(999);
 
+/// How far in the future a `Date` may lie: clocks of nodes that have not heard from the origin may be wrong by minutes.
+const DATE_TOLERANCE: Duration = Duration::from_secs(15 * 60);
+
 /// What became of a member's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Receipt {
@@ -26,8 +30,8 @@ pub(crate) enum Receipt {
     Newer(Subject, Millis),
     /// What was held is as good.
     Known,
-    /// Writes went to these subtrees.
-    Written(Vec<Scope>),
+    /// Writes went to these subtrees, and ended then.
+    Written(Vec<Scope>, Millis),
     /// A kind from a later version.
     Unknown,
     /// It contradicts itself or breaks a limit.
@@ -45,14 +49,25 @@ pub(crate) struct Exchange {
     pub(crate) clock: Clock,
     /// The first origin: whose clock `Date`s are compared with.
     pub(crate) authority: Arc<str>,
+    /// What tells true validations of credentials that were presented here from forged ones.
+    pub(crate) presented: Arc<Presented>,
 }
 
 impl Exchange {
     /// A key and a credential as the mesh knows them.
     pub(crate) fn subject(&self, key: &CacheKey, credential: &Credential) -> Subject {
-        Subject {
-            key: WireKey(self.ring.wire_key(&key.0)),
-            fingerprint: Fingerprint(self.ring.fingerprint(credential.as_bytes())),
+        let fingerprint = Fingerprint(self.ring.fingerprint(credential.as_bytes()));
+        self.presented.note(fingerprint, || self.ring.validation_key(credential.as_bytes()));
+        Subject { key: WireKey(self.ring.wire_key(&key.0)), fingerprint }
+    }
+
+    /// Whether records speak of `subject` under this mesh's present keys; after a new secret they don't.
+    pub(crate) fn concerns(&self, attestation: &Attestation, subject: Subject) -> bool {
+        match attestation.stored.record() {
+            Ok(Record::Stored(Stored { validation, .. })) => {
+                validation.key == subject.key && validation.fingerprint == subject.fingerprint
+            }
+            Ok(Record::Revalidated(_) | Record::Invalidated(_) | Record::Unknown(_)) | Err(_) => false,
         }
     }
 
@@ -113,13 +128,15 @@ impl Exchange {
         }
     }
 
-    /// Tells the mesh that a write went to these subtrees.
-    pub(crate) fn publish_write(&self, scopes: Vec<Scope>) {
+    /// Tells the mesh that a write went to these subtrees; gives the record, for members that come later.
+    pub(crate) fn publish_write(&self, scopes: Vec<Scope>) -> SignedRecord {
         let record = Record::Invalidated(ghmesh_model::wire::Invalidated { scopes });
         let signed = self.author.sign(self.author.stamp(), &record);
-        if let Err(full) = self.mesh.publish(Shared { signed, age_ms: 0, body: None }) {
-            tracing::warn!(%full, "a write was not announced; other nodes notice it when their entries expire");
+        let shared = Shared { signed: signed.clone(), age_ms: 0, body: None };
+        if let Err(full) = self.mesh.publish(shared) {
+            tracing::warn!(%full, "a write was not announced; members that are connected notice it when their entries expire");
         }
+        signed
     }
 
     /// The records of what the store offers on `subject`, if it was confirmed within `max_age`.
@@ -142,7 +159,10 @@ impl Exchange {
         match shared.signed.record() {
             Ok(Record::Stored(stored)) => self.receive_stored(stored, shared).await,
             Ok(Record::Revalidated(validation)) => self.receive_revalidated(validation, shared).await,
-            Ok(Record::Invalidated(invalidated)) => Receipt::Written(invalidated.scopes),
+            Ok(Record::Invalidated(invalidated)) => {
+                let at = self.clock.now().before(Duration::from_millis(shared.age_ms));
+                Receipt::Written(invalidated.scopes, at)
+            }
             Ok(Record::Unknown(_)) => Receipt::Unknown,
             Err(error) => {
                 tracing::debug!(%error, author = %shared.signed.stamp.author, "refused a record");
@@ -156,6 +176,9 @@ impl Exchange {
         let body = shared.body.map(Bytes::from);
         let contradicts = |body: &Bytes| body.len() as u64 != representation.length || !validation.cid.names(body);
         if validation.cid != representation.cid || body.as_ref().is_some_and(contradicts) {
+            return Receipt::Refused;
+        }
+        if !self.is_plausible(&validation, &shared.signed.stamp, &representation.headers) {
             return Receipt::Refused;
         }
         let subject = Subject { key: validation.key, fingerprint: validation.fingerprint };
@@ -174,6 +197,9 @@ impl Exchange {
     }
 
     async fn receive_revalidated(&self, validation: Validation, shared: Shared) -> Receipt {
+        if !self.is_plausible(&validation, &shared.signed.stamp, &[]) {
+            return Receipt::Refused;
+        }
         let subject = Subject { key: validation.key, fingerprint: validation.fingerprint };
         let Some(held) = self.store.entry(&offer_slot(subject)) else { return Receipt::Known };
         let Some(attestation) = held.attestation.clone() else { return Receipt::Known };
@@ -188,6 +214,20 @@ impl Exchange {
             ..(*held).clone()
         };
         self.keep_newer(subject, entry, None).await
+    }
+
+    /// Whether a validation may be what it says: not from the future, and made by a holder of its credential, which can be told
+    /// where that credential was presented here. So nobody forges away what a node uses.
+    fn is_plausible(&self, validation: &Validation, stamp: &Stamp, headers: &[(String, String)]) -> bool {
+        let latest = self.github_now().after(DATE_TOLERANCE).0 / 1000;
+        let input = validation.mac_input(stamp, headers);
+        validation.origin_date <= latest && self.presented.believes(validation.fingerprint, &input, &validation.mac)
+    }
+
+    /// The time at the origin; before this node has heard from it, its own clock is the best estimate.
+    fn github_now(&self) -> Millis {
+        let now = self.clock.now();
+        self.origin.github_time(&self.authority, now).unwrap_or(now)
     }
 
     /// Stores an offer unless what is held is as new by the origin's own clock.
@@ -214,9 +254,7 @@ impl Exchange {
     fn confirmed_at(&self, age_ms: u64, origin_date: u64) -> Millis {
         let now = self.clock.now();
         let date = Millis(origin_date.saturating_mul(1000)).after(DATE_STEP);
-        // Before this node has heard from the origin, its own clock is the best estimate.
-        let github_now = self.origin.github_time(&self.authority, now).unwrap_or(now);
-        let by_date = github_now.since(date).unwrap_or_default();
+        let by_date = self.github_now().since(date).unwrap_or_default();
         now.before(by_date.max(Duration::from_millis(age_ms)))
     }
 

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::node::{Inner, Node};
 use crate::tombstones::Buried;
 use bytes::Bytes;
-use ghmesh_model::{LocalFingerprint, Scope};
+use ghmesh_model::{LocalFingerprint, Millis, Scope};
 use ghmesh_origin::{Body, BoxError, Safety};
 use ghmesh_policy::invalidation::{self, MutationScan};
 use ghmesh_policy::{Pass, PassReason, answer};
@@ -12,6 +12,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -25,7 +26,7 @@ impl Node {
         let node = &self.0;
         node.counts.requests.add();
         node.counts.passed.add();
-        let write = Write::new(node.clone(), &pass);
+        let mut write = Write::new(node.clone(), &pass);
         let body = write.watch(body);
         let result = node.pass(&pass, method, body).await;
         write.end(result.as_ref().ok().map(Response::status)).await;
@@ -50,7 +51,7 @@ impl Inner {
         let credential = pass.headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
         let account = LocalFingerprint(self.store.data_key().local_fingerprint(credential));
         let result = self.origin.send(request, safety, account).await.map_err(Failure::from);
-        self.count_call(&result, pass.target.kind, !credential.is_empty());
+        self.count_call(&result, &pass.target, !credential.is_empty());
         if let Ok(response) = &result {
             self.note_redirect(&pass.target, response);
         }
@@ -58,8 +59,8 @@ impl Inner {
     }
 
     /// Makes everything in these scopes stale on this node. Holds from the call on; returns when it would survive a crash.
-    pub(crate) async fn bury_here(&self, scopes: &[Scope]) {
-        let written = match self.tombstones.bury(scopes, self.clock.now()) {
+    pub(crate) async fn bury_here(&self, scopes: &[Scope], at: Millis) {
+        let written = match self.tombstones.bury(scopes, at) {
             Buried::Added(tombstones) => self.store.bury(tombstones).await,
             Buried::Replaced(tombstones) => self.store.replace_tombstones(tombstones).await,
         };
@@ -70,9 +71,10 @@ impl Inner {
 
     /// Makes everything in these scopes stale here and on the members.
     async fn bury(&self, scopes: Vec<Scope>) {
-        self.bury_here(&scopes).await;
+        let at = self.clock.now();
+        self.bury_here(&scopes, at).await;
         if let Some(members) = self.members.get() {
-            members.exchange.publish_write(scopes);
+            self.writes.note(members.exchange.publish_write(scopes), at);
         }
     }
 }
@@ -81,22 +83,29 @@ impl Inner {
 struct Write {
     node: Option<Arc<Inner>>,
     scopes: Vec<Scope>,
+    /// Whether the caller's body has been read to its end. Before that the origin has no whole request to act on.
+    sent: Arc<AtomicBool>,
     /// GraphQL: looked through for a mutation as it streams by, and what that would change.
     scan: Option<(Arc<Mutex<MutationScan>>, Scope)>,
 }
 
 impl Write {
     fn new(node: Arc<Inner>, pass: &Pass) -> Self {
-        let scan = (pass.reason == PassReason::GraphQl)
+        // GitHub lets nobody write who does not say who they are, so that nobody can empty the cache that way.
+        let anonymous = !pass.headers.contains_key(header::AUTHORIZATION);
+        let scopes = if anonymous { Vec::new() } else { pass.invalidates.clone() };
+        let scan = (pass.reason == PassReason::GraphQl && !anonymous)
             .then(|| (Arc::default(), invalidation::host_scope(&pass.target.authority)));
-        Write { node: Some(node), scopes: pass.invalidates.clone(), scan }
+        Write { node: Some(node), scopes, sent: Arc::default(), scan }
     }
 
-    fn watch(&self, body: Body) -> Body {
-        match &self.scan {
-            Some((scan, _)) => Watched { body, scan: scan.clone() }.boxed_unsync(),
-            None => body,
+    fn watch(&mut self, body: Body) -> Body {
+        if body.is_end_stream() {
+            self.sent.store(true, Ordering::Release);
+            return body;
         }
+        let scan = self.scan.as_ref().map(|(scan, _)| scan.clone());
+        Watched { body, sent: self.sent.clone(), scan }.boxed_unsync()
     }
 
     fn changed(&self) -> Vec<Scope> {
@@ -108,7 +117,10 @@ impl Write {
     /// The answer's status is known, or there is none. A definite refusal changed nothing; a 5xx or a timeout may have.
     async fn end(mut self, status: Option<StatusCode>) {
         let Some(node) = self.node.take() else { return };
-        let refused = status.is_some_and(|status| status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT);
+        let refused = match status {
+            Some(status) => status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT,
+            None => !self.sent.load(Ordering::Acquire),
+        };
         let changed = self.changed();
         if !refused && !changed.is_empty() {
             // In a task: a caller that hangs up now must not keep the members from hearing of it.
@@ -118,20 +130,21 @@ impl Write {
 }
 
 impl Drop for Write {
-    /// The caller hung up: the origin may have done it all the same.
+    /// The caller hung up. If its whole request had been read, the origin may have done it all the same.
     fn drop(&mut self) {
         let Some(node) = self.node.take() else { return };
         let changed = self.changed();
-        if !changed.is_empty() {
+        if !changed.is_empty() && self.sent.load(Ordering::Acquire) {
             tokio::spawn(async move { node.bury(changed).await });
         }
     }
 }
 
-/// A body that is looked through on its way.
+/// A body that is watched on its way: whether it has come to its end, and for GraphQL what it says.
 struct Watched {
     body: Body,
-    scan: Arc<Mutex<MutationScan>>,
+    sent: Arc<AtomicBool>,
+    scan: Option<Arc<Mutex<MutationScan>>>,
 }
 
 impl HttpBody for Watched {
@@ -140,10 +153,13 @@ impl HttpBody for Watched {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
+        if let (Poll::Ready(Some(Ok(frame))), Some(scan)) = (&polled, &self.scan)
             && let Some(data) = frame.data_ref()
         {
-            self.scan.lock().unwrap_or_else(PoisonError::into_inner).push(data);
+            scan.lock().unwrap_or_else(PoisonError::into_inner).push(data);
+        }
+        if matches!(polled, Poll::Ready(None)) || (polled.is_ready() && self.body.is_end_stream()) {
+            self.sent.store(true, Ordering::Release);
         }
         polled
     }

@@ -70,9 +70,10 @@ impl Inner {
             && members.exchange.vouched(subject, &read.credential, offer)
     }
 
-    /// What may be done with an entry: policy's verdict, and no write since.
+    /// What may be done with an entry: policy's verdict, if there was no write and no refusal since.
     pub(crate) fn verdict(&self, read: &Read, entry: &Entry) -> Verdict {
-        if !self.tombstones.admit(&entry.scopes, entry.confirmed_at) {
+        let written_since = !self.tombstones.admit(&entry.scopes, entry.confirmed_at);
+        if written_since || !self.denials.admit(|| self.fingerprint(read), &entry.scopes, entry.confirmed_at) {
             return Verdict::MustRevalidate;
         }
         freshness::verdict(read, &self.config.freshness, entry, self.clock.now())

@@ -9,6 +9,7 @@
 mod bodies;
 mod clock;
 mod coordinator;
+mod denials;
 mod exchange;
 mod failure;
 mod flight;
@@ -20,9 +21,11 @@ mod landed;
 mod members;
 mod node;
 mod origin_call;
+mod presented;
 mod stats;
 mod status;
 mod tombstones;
+mod writes;
 
 pub use clock::Clock;
 pub use failure::Failure;

@@ -23,6 +23,9 @@ const INTAKES: usize = 8;
 /// Records that wait in one queue. Gossip is a hint: what does not fit is asked for when it is needed.
 const INTAKE_RECORDS: usize = 256;
 
+/// How long a member may take to receive what it may have missed.
+const PUSH_DEADLINE: Duration = Duration::from_secs(5);
+
 /// A mesh that was started, with the keys that it was started with.
 pub struct Membership {
     /// The swarm.
@@ -53,6 +56,7 @@ impl Members {
             author,
             mesh: mesh.clone(),
             clock: node.clock,
+            presented: Arc::default(),
             authority: node.config.origins.authorities().next().unwrap_or_default().into(),
         };
         let coordinator = Coordinator::start(mesh, exchange.clone(), node.clock);
@@ -94,8 +98,9 @@ impl Members {
         let status = self.exchange.mesh.status();
         stats.peer_id = status.peer_id;
         stats.listen_addrs = status.listen_addrs;
-        stats.connected_peers = status.peers.len() as u64;
-        stats.fail_opens = self.coordinator.counters().fail_opens;
+        let view = self.coordinator.view();
+        stats.connected_peers = view.members;
+        stats.fail_opens = view.counters.fail_opens;
     }
 
     /// The connected members.
@@ -138,6 +143,7 @@ impl Inner {
             Event::Joined { member, addresses } => {
                 members.coordinator.tell(Input::Joined { member });
                 self.remember(member, addresses);
+                self.tell_writes(member);
             }
             Event::Addresses { member, addresses } => self.remember(member, addresses),
             Event::Left { member } => members.coordinator.tell(Input::Left { member }),
@@ -148,6 +154,20 @@ impl Inner {
                 tokio::spawn(async move { node.asked(from, request, replier).await });
             }
         }
+    }
+
+    /// Tells a member that has just joined what it may have missed.
+    fn tell_writes(&self, member: MemberId) {
+        let Some(members) = self.members.get() else { return };
+        let mesh = members.exchange.mesh.clone();
+        let messages = self.writes.messages(self.clock.now(), self.config.freshness.proof_ttl);
+        tokio::spawn(async move {
+            for records in messages {
+                if let Err(error) = mesh.ask(member, Request::Deliver { records }, PUSH_DEADLINE).await {
+                    tracing::debug!(%error, "a member could not be told of earlier writes");
+                }
+            }
+        });
     }
 
     fn queue(&self, shared: Shared) {
@@ -164,8 +184,7 @@ impl Inner {
         let Some(members) = self.members.get() else { return };
         match members.exchange.receive(shared).await {
             Receipt::Newer(subject, confirmed_at) => members.announce_arrival(subject, confirmed_at),
-            // A member's write: later is safer, so it counts from its arrival here.
-            Receipt::Written(scopes) => self.bury_here(&scopes).await,
+            Receipt::Written(scopes, at) => self.bury_here(&scopes, at).await,
             Receipt::Refused => self.counts.records_refused.add(),
             Receipt::Known | Receipt::Unknown => {}
         }

@@ -1,6 +1,7 @@
 //! The node itself: its parts, and the way of a read through them.
 
 use crate::clock::Clock;
+use crate::denials::Denials;
 use crate::failure::Failure;
 use crate::flights::{Flights, Outcome, Role};
 use crate::grants::Grants;
@@ -9,6 +10,7 @@ use crate::members::{Members, Membership};
 use crate::stats::{Count, Counts, Stats};
 use crate::status::{OriginView, PeerView, Readiness, Status};
 use crate::tombstones::Tombstones;
+use crate::writes::Writes;
 use bytes::Bytes;
 use ghmesh_model::{Entry, LocalFingerprint, Millis};
 use ghmesh_origin::{Body, Origin};
@@ -48,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) flights: Flights,
     pub(crate) tombstones: Tombstones,
     pub(crate) grants: Grants,
+    pub(crate) denials: Denials,
+    pub(crate) writes: Writes,
     /// Set once the mesh secret's keys are derived and the mesh listens.
     pub(crate) members: OnceLock<Members>,
 }
@@ -62,6 +66,7 @@ impl Node {
     /// A node that answers from `store` and `origin` at once, and from a mesh after [`Node::join`]. `clock` must be the one
     /// that store and origin were given.
     pub fn new(config: Config, clock: Clock, store: Store, origin: Origin) -> Self {
+        let denials = Denials::new(config.freshness.proof_ttl);
         let tombstones = Tombstones::new(store.tombstones(), config.freshness.proof_ttl);
         Node(Arc::new(Inner {
             config,
@@ -73,6 +78,8 @@ impl Node {
             flights: Flights::default(),
             tombstones,
             grants: Grants::default(),
+            denials,
+            writes: Writes::default(),
             members: OnceLock::new(),
         }))
     }

@@ -7,7 +7,7 @@ use crate::landed::{How, Landed};
 use crate::node::{Flown, Inner};
 use bytes::Bytes;
 use ghmesh_model::{Attestation, BodyCid, Entry, Millis, Representation, Source, limits};
-use ghmesh_origin::{Body, Collected, Safety, chain, collect_limited, empty};
+use ghmesh_origin::{Body, Collected, Safety, Tries, chain, collect_limited, empty};
 use ghmesh_policy::{
     CredentialKind, Keep, Read, Target, TargetKind, answer, etag, invalidation, limits_headers, storable,
 };
@@ -83,7 +83,7 @@ impl Inner {
             request.headers_mut().insert(header::IF_NONE_MATCH, condition.clone());
         }
         let result = self.origin.send(request, Safety::Idempotent, self.fingerprint(read)).await.map_err(Failure::from);
-        self.count_call(&result, read.target.kind, read.credential.kind() != CredentialKind::Anonymous);
+        self.count_call(&result, &read.target, read.credential.kind() != CredentialKind::Anonymous);
         if let Ok(response) = &result {
             self.note_redirect(&read.target, response);
         }
@@ -93,18 +93,20 @@ impl Inner {
     /// Counts a call, and whether GitHub charges it. "Making a conditional request does not count against your primary rate
     /// limit if a 304 response is returned and the request was made while correctly authorized" (GitHub, "Best practices for
     /// using the REST API").
-    pub(crate) fn count_call(&self, result: &Result<Response<Body>, Failure>, kind: TargetKind, authorised: bool) {
-        let made = match result {
-            Ok(_) => true,
-            Err(failure) => failure.may_have_arrived(),
-        };
-        if !made || kind == TargetKind::Other {
+    pub(crate) fn count_call(&self, result: &Result<Response<Body>, Failure>, target: &Target, authorised: bool) {
+        if target.kind == TargetKind::Other {
             return;
         }
-        self.counts.api_calls_made.add();
-        let free = result.as_ref().is_ok_and(|response| response.status() == StatusCode::NOT_MODIFIED && authorised);
-        if !free {
-            self.counts.api_calls_charged.add();
+        match result {
+            Ok(response) => {
+                let tries = response.extensions().get::<Tries>().map_or(1, |tries| tries.0);
+                self.counts.api_calls_made.add_many(u64::from(tries));
+                if is_charged(target, response.status(), authorised) {
+                    self.counts.api_calls_charged.add();
+                }
+            }
+            Err(failure) if failure.may_have_arrived() => self.counts.api_calls_made.add(),
+            Err(_) => {}
         }
     }
 
@@ -136,9 +138,11 @@ impl Inner {
 
     /// What GitHub no longer shows to a credential, this node no longer shows it either.
     async fn forget_denied(&self, read: &Read, status: StatusCode, headers: &HeaderMap) {
-        if invalidation::denial(&read.target, status, headers) == invalidation::Denial::None {
+        let denial = invalidation::denial(&read.target, status, headers);
+        if denial == invalidation::Denial::None {
             return;
         }
+        self.denials.note(self.fingerprint(read), denial, self.clock.now());
         if let Err(error) = self.store.remove(self.slot(read)).await {
             tracing::warn!(%error, "an entry that its credential may no longer read could not be removed");
         }
@@ -187,7 +191,7 @@ impl Inner {
             target: call.read.target.to_string(),
             ..(*held).clone()
         };
-        let shareable = held.attestation.is_some();
+        let shareable = storable::may_leave_node(call.read, headers);
         let (entry, stored) = self.keep(call.read, entry, held.attestation.clone(), &body, shareable).await;
         self.landed_from_origin(call, entry, body, How::Revalidated { stored }, headers.clone())
     }
@@ -200,7 +204,10 @@ impl Inner {
         how: How,
         headers: HeaderMap,
     ) -> Flown {
-        if let Some(search) = call.search {
+        // Who waits is told that it is there only if it is; dropping the search tells them to go on.
+        let shared = entry.attestation.is_some()
+            && matches!(how, How::Fetched { stored: true } | How::Revalidated { stored: true });
+        if let Some(search) = call.search.filter(|_| shared) {
             search.fetched(self.clock.now().since(call.sent_at).unwrap_or_default());
         }
         Flown::Landed(Arc::new(Landed::Entry { entry, body, how }), Some(headers))
@@ -218,7 +225,8 @@ impl Inner {
         let members = self.members.get().filter(|_| shareable).zip(self.subject(read));
         if let Some((members, subject)) = members {
             let exchange = &members.exchange;
-            entry.attestation = Some(match earlier {
+            // Records from before a new secret, or from another mesh, mean nothing to this one.
+            entry.attestation = Some(match earlier.filter(|earlier| exchange.concerns(earlier, subject)) {
                 Some(earlier) => exchange.attest_again(subject, &read.credential, &entry, earlier),
                 None => exchange.attest(subject, &read.credential, &entry),
             });
@@ -282,6 +290,14 @@ impl Inner {
         let body = if answer::carries_body(read, &answered) { body } else { empty() };
         Flown::Stream(answered.map(|()| body))
     }
+}
+
+/// GitHub's own failures are taken as free: it says nothing of them, and they carry no quota.
+fn is_charged(target: &Target, status: StatusCode, authorised: bool) -> bool {
+    let confirmed = status == StatusCode::NOT_MODIFIED && authorised;
+    // "Accessing this endpoint does not count against your REST API rate limit." (GitHub, "Rate limit")
+    let about_limits = target.resource.as_ref().is_some_and(|resource| resource.path == "/rate_limit");
+    !confirmed && !about_limits && !status.is_server_error()
 }
 
 async fn hash(body: Bytes) -> BodyCid {

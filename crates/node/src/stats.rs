@@ -12,6 +12,10 @@ impl Count {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn add_many(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -60,9 +64,10 @@ pub struct Stats {
     pub passed: u64,
     /// `hits` / (`hits` + `misses`); 0 before the first.
     pub hit_rate: f64,
-    /// Calls to GitHub that were answered or may have arrived there.
+    /// Calls to GitHub that were answered or may have arrived there, each repetition counted.
     pub api_calls_made: u64,
-    /// Of those, what GitHub charges: all but 304s to authorised requests and calls that it answers for free.
+    /// Of those, what GitHub charges as far as it says so: answers other than 304s to authorised requests, than `/rate_limit`, and
+    /// than GitHub's own failures (5xx).
     pub api_calls_charged: u64,
     /// `hits` + `revalidated`.
     pub api_calls_saved: u64,

@@ -35,6 +35,10 @@ const MAX_HEAD_BYTES: u32 = 128 * 1024;
 /// HTTP/2 pings while requests are under way: a connection that vanished is given up within twice this time.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How many requests an answer took, its own included: in the extensions of answers to requests without a body, which alone may be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tries(pub u32);
+
 /// The client for GitHub and the hosts around it. Clones share everything.
 ///
 /// Redirects are not followed, bodies not decoded, no header added but `Host`, and the request line goes out byte for byte
@@ -69,7 +73,7 @@ impl Origin {
     /// fast as the other side takes it.
     ///
     /// The URI is absolute. Hop-by-hop headers must be gone already. `account` is whose limits the answer tells about.
-    /// Any HTTP answer is `Ok`, whatever its status.
+    /// Any HTTP answer is `Ok`, whatever its status. [`Tries`] in its extensions tells how many requests it took.
     pub async fn send(
         &self,
         request: Request<Body>,
@@ -87,13 +91,13 @@ impl Origin {
             let outcome = self.inner.attempt(&host, request, account, Some(deadline)).await;
             let wait = retry::wait(number, rand::random());
             if safety == Safety::Once || !worth_repeating(&outcome) || Instant::now() + wait >= deadline {
-                return outcome;
+                return counted(outcome, number + 1);
             }
             drop(outcome);
             tokio::time::sleep(wait).await;
             request = again;
         }
-        self.inner.attempt(&host, request, account, Some(deadline)).await
+        counted(self.inner.attempt(&host, request, account, Some(deadline)).await, MAX_RETRIES + 1)
     }
 
     /// The hosts that requests have gone to, by name.
@@ -153,7 +157,8 @@ impl Inner {
         let mut response = pin!(self.client.request(Request::from_parts(parts, upload)));
         let started = Instant::now();
         loop {
-            let patience = self.until(&progress, deadline);
+            // The body may end meanwhile, and the head's time with it begin: look again before that could be over.
+            let patience = self.until(&progress, deadline).min(Instant::now() + self.config.header_timeout);
             tokio::select! {
                 biased;
                 answer = &mut response => return answer.map_err(|error| OriginError::sort(host, error)),
@@ -203,6 +208,14 @@ fn ready_for_the_wire(mut request: Request<Body>) -> Request<Body> {
     // HTTP/2 is agreed on in TLS where the host speaks it, whatever the caller spoke.
     *request.version_mut() = Version::HTTP_11;
     request
+}
+
+/// Notes in an answer how many requests it took.
+fn counted(outcome: Result<Response<Body>, OriginError>, tries: u32) -> Result<Response<Body>, OriginError> {
+    outcome.map(|mut response| {
+        response.extensions_mut().insert(Tries(tries));
+        response
+    })
 }
 
 /// The same request once more; for requests without a body.

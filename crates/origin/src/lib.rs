@@ -20,7 +20,7 @@ mod upload;
 
 pub use body::{Body, BoxError, Collected, chain, collect_limited, empty, full};
 pub use breaker::{BreakerConfig, BreakerState};
-pub use client::Origin;
+pub use client::{Origin, Tries};
 pub use config::{Config, ConfigError, Problem};
 pub use error::{BodyError, OriginError, Phase};
 pub use hosts::{Clock, HostHealth};

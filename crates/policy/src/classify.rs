@@ -238,9 +238,9 @@ fn is_passed_route(target: &Target) -> bool {
 }
 
 fn header_reason(headers: &HeaderMap) -> Option<PassReason> {
-    let unknown = headers
-        .keys()
-        .find(|name| !SENT.contains(name) && !is_left_out(name) && !headers::is_hop_by_hop(name.as_str()));
+    let nominated = headers::nominated(headers).unwrap_or_default();
+    let ends_here = |name: &str| headers::is_hop_by_hop(name) || nominated.iter().any(|nominee| nominee == name);
+    let unknown = headers.keys().find(|name| !SENT.contains(name) && !is_left_out(name) && !ends_here(name.as_str()));
     if let Some(name) = unknown.or_else(|| headers.contains_key(header::UPGRADE).then_some(&header::UPGRADE)) {
         return Some(PassReason::Header(name.clone()));
     }

@@ -94,7 +94,7 @@ pub fn storable(read: &Read, status: StatusCode, response: &HeaderMap) -> Result
     if headers::list(response, header::VARY).any(|name| name == "*") {
         return Err(NotStored::Headers { name: "vary" });
     }
-    Ok(Keep { headers: shareable(response)?, shareable_beyond_node: leaves_node(read, response) })
+    Ok(Keep { headers: shareable(response)?, shareable_beyond_node: may_leave_node(read, response) })
 }
 
 fn body_is_plain(response: &HeaderMap) -> Result<(), NotStored> {
@@ -133,8 +133,9 @@ fn shareable(response: &HeaderMap) -> Result<Vec<(String, String)>, NotStored> {
     if kept.len() > limits::MAX_HEADERS { Err(NotStored::Headers { name: "too many" }) } else { Ok(kept) }
 }
 
-/// Anonymous answers are shared only where GitHub says that they depend on nobody.
-fn leaves_node(read: &Read, response: &HeaderMap) -> bool {
+/// Whether an answer with these headers (of a 200 or a 304) may be known beyond this node. Anonymous answers are shared only
+/// where GitHub says that they depend on nobody.
+pub fn may_leave_node(read: &Read, response: &HeaderMap) -> bool {
     match read.credential.kind() {
         CredentialKind::Token => true,
         CredentialKind::Private => false,

@@ -17,5 +17,5 @@ mod secret;
 pub use at_rest::DataKey;
 pub use envelope::{NONCE_BYTES, OVERHEAD_BYTES, OpenError};
 pub use gate::{NONCE_BYTES as GATE_NONCE_BYTES, Role, Transcript, Transport};
-pub use ring::{Cost, KeyRing, Purpose, derive};
+pub use ring::{Cost, KeyRing, Purpose, ValidationKey, derive};
 pub use secret::{Mistake, Refusal, Secret, Strength, WeakSecrets, assess, generate};

@@ -58,6 +58,22 @@ impl Purpose {
 #[derive(Clone)]
 pub struct KeyRing(Arc<Keys>);
 
+/// The key under which one credential's validations are made. Wiped when it is dropped; never printed.
+pub struct ValidationKey(Key);
+
+impl ValidationKey {
+    /// Whether `claimed` is [`KeyRing::validation_mac`] of `input` for this credential, in constant time.
+    pub fn verify(&self, input: &[u8], claimed: &[u8]) -> bool {
+        equal(&mac(&self.0, &[input]), claimed)
+    }
+}
+
+impl fmt::Debug for ValidationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ValidationKey(…)")
+    }
+}
+
 struct Keys {
     label: String,
     topic: String,
@@ -120,15 +136,19 @@ impl KeyRing {
         mac(&self.0.fingerprint_hash, &[credential])
     }
 
+    /// What makes and checks the validations of one credential, without the credential itself.
+    pub fn validation_key(&self, credential: &[u8]) -> ValidationKey {
+        ValidationKey(Root::salted(&self.0.validation, credential).key("ghmesh/1/validation/credential"))
+    }
+
     /// The MAC of a validation over `input`, keyed from the credential and the mesh. Only who holds both can make or check it.
     pub fn validation_mac(&self, credential: &[u8], input: &[u8]) -> [u8; 32] {
-        let key = Root::salted(&self.0.validation, credential).key("ghmesh/1/validation/credential");
-        mac(&key, &[input])
+        mac(&self.validation_key(credential).0, &[input])
     }
 
     /// Whether `mac` is [`KeyRing::validation_mac`] of the same, in constant time.
     pub fn verify_validation(&self, credential: &[u8], input: &[u8], mac: &[u8]) -> bool {
-        equal(&self.validation_mac(credential, input), mac)
+        self.validation_key(credential).verify(input, mac)
     }
 
     /// Seals a message to every member. `nonce` must be random: it is never checked for repetition.
