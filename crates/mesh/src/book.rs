@@ -27,7 +27,7 @@ const PROVEN_FOR: Duration = Duration::from_secs(600);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 /// The longest pause before an address that anybody may have announced is tried again.
 const MAX_PAUSE_DOUBTFUL: Duration = Duration::from_secs(300);
-/// Pause where the dial itself was refused here, for lack of room.
+/// Pause where there was no room for the dial here, or another connection came up.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
 /// Pause before an address that turned out to be this node's own is tried again: the address may change hands.
 const OWN_PAUSE: Duration = Duration::from_secs(600);
@@ -47,6 +47,8 @@ pub(crate) enum Failure {
     OtherPeer(PeerId),
     /// This node itself.
     Own,
+    /// It is that member, who has a connection already, or is about to.
+    Redundant(PeerId),
     /// Refused here, for lack of room.
     Busy,
 }
@@ -220,6 +222,10 @@ impl Book {
         let source = entry.source;
         entry.dialling = false;
         match failure {
+            Failure::Redundant(peer) => {
+                entry.peer = Some(*peer);
+                entry.not_before = now + BUSY_PAUSE;
+            }
             Failure::Busy => entry.not_before = now + BUSY_PAUSE,
             Failure::Own => entry.not_before = now + OWN_PAUSE,
             Failure::OtherPeer(peer) => {
@@ -295,7 +301,7 @@ impl Failure {
         match self {
             Failure::Unreachable(reason) | Failure::Stranger(reason) => Some(format!("{address}: {reason}")),
             Failure::OtherPeer(peer) => Some(format!("{address}: another node answers there, {peer}")),
-            Failure::Own | Failure::Busy => None,
+            Failure::Own | Failure::Redundant(_) | Failure::Busy => None,
         }
     }
 }

@@ -1,106 +1,141 @@
-//! Established connections by member, which of two is kept, and which are dead.
+//! Established connections by member, who may have a new one, and which are dead.
 //!
-//! One connection for each member is wanted. A second one has one of three reasons: both dialled in the same moment; one dialled
-//! an address without knowing whose it is; or the member restarted, or lost the first connection, without this node noticing. In
-//! the last case the second is no help: gossipsub greets only on the first connection to a peer, so the restarted member would
-//! never learn what this node subscribes to. Then all connections to it are closed, and the fresh one that follows greets
-//! both ways. A moment is an argument everywhere.
+//! A member has one connection, because gossipsub needs that: it greets only on the first connection to a peer, and all
+//! connections to one share a queue, so what a dying one has taken from it is lost, the greeting included. So the gate asks
+//! here before it lets anybody in:
+//!
+//! - *The end that dials* goes no further if it has a connection to that member already. So an end that goes on has none,
+//!   and what the other end still has is dead (a power cut, a sleeping laptop): it is closed first.
+//! - *Both ends may dial in the same moment.* Then the end with the smaller peer id admits the one that comes first to it and
+//!   refuses the other; the end with the larger id follows.
+//!
+//! Moments are arguments.
 
-use crate::gate::Instance;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Connections that came up within this time may have been dialled in the same moment, from both ends.
-const SIMULTANEOUS: Duration = Duration::from_secs(2);
-/// How long the dialer of a second connection has to close it, if it knows of the first.
-const GRACE: Duration = Duration::from_millis(500);
 /// A connection without an answer to a ping for this long is dead: pings leave every 2 s and have 2 s each, so two were
 /// missed.
 const SILENCE: Duration = Duration::from_millis(6500);
 /// How often the dead are looked for.
 pub(crate) const PATROL: Duration = Duration::from_millis(500);
+/// How long a place is kept for a connection that was let in: the rest of the gate, and the swarm's own steps.
+const RESERVED: Duration = Duration::from_secs(3);
 
 /// One established connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
-    /// Whether this node dialled it.
-    pub(crate) dialled: bool,
     /// The other end, as dialled or as seen.
     pub(crate) address: Multiaddr,
-    pub(crate) since: Instant,
-    /// The member's process, where known.
-    pub(crate) instance: Option<Instance>,
-    pub(crate) alive_at: Instant,
+    alive_at: Instant,
     closing: bool,
-    /// Set when the member dialled again: dead, unless the member closes one of the two by then.
-    doubted_until: Option<Instant>,
 }
 
 impl Connection {
-    pub(crate) fn new(
-        id: ConnectionId,
-        dialled: bool,
-        address: Multiaddr,
-        instance: Option<Instance>,
-        now: Instant,
-    ) -> Self {
-        Connection { id, dialled, address, since: now, instance, alive_at: now, closing: false, doubted_until: None }
+    pub(crate) fn new(id: ConnectionId, address: Multiaddr, now: Instant) -> Self {
+        Connection { id, address, alive_at: now, closing: false }
     }
 }
 
-/// What a new connection means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Established {
-    /// Whether the member had none before.
-    pub(crate) joined: bool,
-    /// Connections to close now.
-    pub(crate) close: Vec<ConnectionId>,
+/// Which end of the new connection this node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It dials, and has not proved its membership yet.
+    Dialer,
+    /// It was dialled, by somebody who has.
+    Listener,
 }
 
-/// All established connections.
+/// Whether a new connection may come into being.
+#[derive(Debug)]
+pub(crate) enum Ruling {
+    /// Yes.
+    Granted(Pass),
+    /// No: there is another, or one is coming up.
+    Redundant,
+    /// Once these are closed; ask again then.
+    After(Vec<ConnectionId>),
+}
+
+/// The leave to let somebody in. Dropped without [`Pass::use_up`], it is void.
+#[derive(Debug)]
+pub(crate) struct Pass(Option<Arc<AtomicBool>>);
+
+impl Pass {
+    /// The connection goes to the swarm: its place is kept until the swarm tells of it.
+    pub(crate) fn use_up(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if let Some(void) = &self.0 {
+            void.store(true, Ordering::Release);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Reservation {
+    void: Arc<AtomicBool>,
+    until: Instant,
+}
+
+/// All established connections, and those that the gate is letting in.
 #[derive(Debug)]
 pub(crate) struct Connections {
     local: PeerId,
     peers: BTreeMap<PeerId, Vec<Connection>>,
+    reserved: BTreeMap<PeerId, Reservation>,
     patrolled_at: Option<Instant>,
 }
 
 impl Connections {
     pub(crate) fn new(local: PeerId) -> Self {
-        Connections { local, peers: BTreeMap::new(), patrolled_at: None }
+        Connections { local, peers: BTreeMap::new(), reserved: BTreeMap::new(), patrolled_at: None }
     }
 
-    /// Notes a connection and judges it against those that are there.
-    pub(crate) fn established(&mut self, peer: PeerId, new: Connection, now: Instant) -> Established {
-        let local = self.local;
-        let all = self.peers.entry(peer).or_default();
-        let joined = all.is_empty();
-        let mut close = Vec::new();
-        for old in all.iter_mut().filter(|old| !old.closing) {
-            match judge(&local, &peer, old, &new, now) {
-                Judgement::CloseOld => close.push(old.id),
-                Judgement::CloseNew => close.push(new.id),
-                Judgement::CloseBoth => close.extend([old.id, new.id]),
-                Judgement::Wait => old.doubted_until = Some(now + GRACE),
-            }
+    /// Whether a connection to `peer` may come into being.
+    pub(crate) fn rule(&mut self, peer: PeerId, end: End, now: Instant) -> Ruling {
+        self.reserved.retain(|_, reservation| reservation.until > now && !reservation.void.load(Ordering::Acquire));
+        let coming_up = self.reserved.contains_key(&peer);
+        let all = self.peers.get_mut(&peer).map(Vec::as_mut_slice).unwrap_or_default();
+        let redundant = match end {
+            End::Dialer => coming_up || all.iter().any(|connection| !connection.closing),
+            End::Listener => coming_up && self.local < peer,
+        };
+        if redundant {
+            return Ruling::Redundant;
         }
+        if all.is_empty() { Ruling::Granted(self.grant(peer, now)) } else { Ruling::After(close(all.iter_mut())) }
+    }
+
+    /// Keeps a place for a connection to `peer`, whatever there is.
+    pub(crate) fn grant(&mut self, peer: PeerId, now: Instant) -> Pass {
+        let void = Arc::new(AtomicBool::new(false));
+        self.reserved.insert(peer, Reservation { void: void.clone(), until: now + RESERVED });
+        Pass(Some(void))
+    }
+
+    /// Notes a connection. Gives older ones to be closed; there are some only if they could not be closed before.
+    pub(crate) fn established(&mut self, peer: PeerId, new: Connection) -> Vec<ConnectionId> {
+        self.reserved.remove(&peer);
+        let all = self.peers.entry(peer).or_default();
+        let older = close(all.iter_mut());
         all.push(new);
-        all.iter_mut().filter(|c| close.contains(&c.id)).for_each(|c| c.closing = true);
-        close.sort();
-        close.dedup();
-        Established { joined, close }
+        older
     }
 
     /// Notes that a connection ended. True where it was the member's last.
     pub(crate) fn closed(&mut self, peer: &PeerId, id: ConnectionId) -> bool {
         let Some(all) = self.peers.get_mut(peer) else { return false };
         all.retain(|connection| connection.id != id);
-        if all.len() == 1 {
-            all[0].doubted_until = None;
-        }
         all.is_empty() && self.peers.remove(peer).is_some()
     }
 
@@ -115,19 +150,13 @@ impl Connections {
     pub(crate) fn patrol(&mut self, now: Instant) -> Vec<ConnectionId> {
         let pause = self.patrolled_at.map_or(Duration::ZERO, |at| now.duration_since(at).saturating_sub(PATROL));
         self.patrolled_at = Some(now);
-        let mut dead = Vec::new();
-        for all in self.peers.values_mut() {
+        let all = self.peers.values_mut().flatten();
+        let silent = all.filter_map(|connection| {
             // If this process itself stood still, silence says nothing about the others.
-            all.iter_mut().for_each(|connection| connection.alive_at += pause);
-            let doubted = all.iter().any(|c| !c.closing && c.doubted_until.is_some_and(|until| until <= now));
-            for connection in all.iter_mut().filter(|c| !c.closing) {
-                if doubted || now.saturating_duration_since(connection.alive_at) > SILENCE {
-                    connection.closing = true;
-                    dead.push(connection.id);
-                }
-            }
-        }
-        dead
+            connection.alive_at += pause;
+            (now.saturating_duration_since(connection.alive_at) > SILENCE).then_some(connection)
+        });
+        close(silent)
     }
 
     /// Whether the peer has a connection.
@@ -140,9 +169,9 @@ impl Connections {
         self.peers.len()
     }
 
-    /// Each member's oldest connection that is not being closed, or its oldest.
+    /// Each member's latest connection.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&PeerId, &Connection)> {
-        self.peers.iter().filter_map(|(peer, all)| Some((peer, all.iter().find(|c| !c.closing).or(all.first())?)))
+        self.peers.iter().filter_map(|(peer, all)| Some((peer, all.last()?)))
     }
 
     /// One connection.
@@ -151,27 +180,14 @@ impl Connections {
     }
 }
 
-enum Judgement {
-    CloseOld,
-    CloseNew,
-    CloseBoth,
-    Wait,
-}
-
-fn judge(local: &PeerId, peer: &PeerId, old: &Connection, new: &Connection, now: Instant) -> Judgement {
-    let restarted = old.instance.is_some() && new.instance.is_some() && old.instance != new.instance;
-    if restarted {
-        return Judgement::CloseBoth;
-    }
-    let simultaneous = now.saturating_duration_since(old.since) < SIMULTANEOUS;
-    if simultaneous && old.dialled != new.dialled {
-        // Both ends keep the one that the smaller peer id dialled.
-        let keep_dialled = local < peer;
-        return if old.dialled == keep_dialled { Judgement::CloseNew } else { Judgement::CloseOld };
-    }
-    // The end that dialled again knows whether it still has the first one: then it closes the second. The other end waits for
-    // that, and believes that the first is dead if it does not happen.
-    if new.dialled { Judgement::CloseNew } else { Judgement::Wait }
+/// Marks those that are not being closed yet, and gives them.
+fn close<'a>(connections: impl Iterator<Item = &'a mut Connection>) -> Vec<ConnectionId> {
+    let open = connections.filter(|connection| !connection.closing);
+    open.map(|connection| {
+        connection.closing = true;
+        connection.id
+    })
+    .collect()
 }
 
 #[cfg(test)]

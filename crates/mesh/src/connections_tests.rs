@@ -1,15 +1,19 @@
-//! Which of two connections is kept, and which are dead.
+//! Who may connect, and which connections are dead.
 
 use super::*;
 
-const HERE: u64 = 0;
-const THERE: u64 = 1;
-
+/// Two ends of one mesh; the first has the smaller peer id.
 struct Scene {
-    /// The smaller and the larger peer id, each with its view.
     ends: [(PeerId, Connections); 2],
     now: Instant,
     next: usize,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Ruled {
+    Granted,
+    Redundant,
+    After(usize),
 }
 
 impl Scene {
@@ -19,138 +23,131 @@ impl Scene {
         Scene { ends: ids.map(|id| (id, Connections::new(id))), now: Instant::now(), next: 0 }
     }
 
-    fn id(&mut self) -> ConnectionId {
-        self.next += 1;
-        ConnectionId::new_unchecked(self.next)
-    }
-
-    fn establish(&mut self, end: usize, id: ConnectionId, dialler: usize, instance: Option<Instance>) -> Established {
+    fn rule(&mut self, end: usize, role: End) -> (Ruled, Option<Pass>) {
         let peer = self.ends[1 - end].0;
-        let connection = Connection::new(id, dialler == end, Multiaddr::empty(), instance, self.now);
-        self.ends[end].1.established(peer, connection, self.now)
+        match self.ends[end].1.rule(peer, role, self.now) {
+            Ruling::Granted(pass) => (Ruled::Granted, Some(pass)),
+            Ruling::Redundant => (Ruled::Redundant, None),
+            Ruling::After(close) => (Ruled::After(close.len()), None),
+        }
     }
 
-    fn patrol(&mut self, end: usize) -> Vec<ConnectionId> {
-        self.ends[end].1.patrol(self.now)
+    fn establish(&mut self, end: usize) -> ConnectionId {
+        self.next += 1;
+        let id = ConnectionId::new_unchecked(self.next);
+        let peer = self.ends[1 - end].0;
+        let older = self.ends[end].1.established(peer, Connection::new(id, Multiaddr::empty(), self.now));
+        assert_eq!(older, []);
+        id
+    }
+
+    fn closed(&mut self, end: usize, id: ConnectionId) -> bool {
+        let peer = self.ends[1 - end].0;
+        self.ends[end].1.closed(&peer, id)
     }
 
     /// Lets time pass with a patrol every half second, as the task does.
-    fn pass(&mut self, end: usize, span: Duration) -> Vec<ConnectionId> {
+    fn pass(&mut self, span: Duration) -> Vec<ConnectionId> {
         let until = self.now + span;
         let mut dead = Vec::new();
         while self.now < until {
-            dead.extend(self.patrol(end));
+            dead.extend(self.ends[0].1.patrol(self.now));
             self.now += PATROL;
         }
         dead
     }
 }
 
-fn instance(of: u64) -> Option<Instance> {
-    // Two different processes.
-    static INSTANCES: std::sync::LazyLock<[Instance; 2]> =
-        std::sync::LazyLock::new(|| [Instance::random(), Instance::random()]);
-    INSTANCES.get(usize::try_from(of).unwrap_or(0)).copied()
-}
+#[test]
+fn of_two_dials_in_the_same_moment_the_smaller_id_admits_one() {
+    // The smaller one's own dial reached its proof first: what comes in is refused.
+    let mut scene = Scene::new();
+    let (ruled, own) = scene.rule(0, End::Dialer);
+    assert_eq!((ruled, scene.rule(0, End::Listener).0), (Ruled::Granted, Ruled::Redundant));
+    // The larger one follows, though its own dial is under way.
+    let (ruled, _other) = scene.rule(1, End::Dialer);
+    assert_eq!((ruled, scene.rule(1, End::Listener).0), (Ruled::Granted, Ruled::Granted));
+    drop(own);
 
-fn kept(close: Vec<ConnectionId>) -> Established {
-    Established { joined: false, close }
+    // The other's dial came first: the smaller one gives up its own.
+    let mut scene = Scene::new();
+    let (ruled, _incoming) = scene.rule(0, End::Listener);
+    assert_eq!((ruled, scene.rule(0, End::Dialer).0), (Ruled::Granted, Ruled::Redundant));
 }
 
 #[test]
-fn both_ends_of_simultaneous_dials_keep_the_same_connection() {
-    // Each end may see the two in either order.
-    for orders in [[[0, 1], [0, 1]], [[0, 1], [1, 0]], [[1, 0], [0, 1]], [[1, 0], [1, 0]]] {
+fn who_is_connected_does_not_dial_again() {
+    let mut scene = Scene::new();
+    scene.establish(0);
+    assert_eq!(scene.rule(0, End::Dialer).0, Ruled::Redundant);
+}
+
+#[test]
+fn a_member_that_dials_again_has_lost_the_connection() {
+    for end in [0, 1] {
         let mut scene = Scene::new();
-        let ids = [scene.id(), scene.id()];
-        let mut closed = Vec::new();
-        for end in [0, 1] {
-            for dialler in orders[end] {
-                let established = scene.establish(end, ids[dialler], dialler, None);
-                closed.extend(established.close);
-            }
-        }
-        assert_eq!(closed, [ids[1], ids[1]], "the one that the larger id dialled, at both ends");
+        let old = scene.establish(end);
+        assert_eq!(scene.rule(end, End::Listener).0, Ruled::After(1));
+        assert_eq!(scene.rule(end, End::Listener).0, Ruled::After(0), "it is being closed already");
+        assert!(scene.closed(end, old));
+        let (ruled, pass) = scene.rule(end, End::Listener);
+        assert_eq!(ruled, Ruled::Granted);
+        pass.into_iter().for_each(Pass::use_up);
+        scene.establish(end);
     }
 }
 
 #[test]
-fn the_first_connection_is_a_joining_and_the_last_end_a_leaving() {
+fn a_place_is_kept_until_it_is_taken_void_or_old() {
+    let mut scene = Scene::new();
+    let (_, pass) = scene.rule(0, End::Listener);
+    drop(pass);
+    let (ruled, pass) = scene.rule(0, End::Listener);
+    assert_eq!(ruled, Ruled::Granted, "the first one failed");
+    pass.into_iter().for_each(Pass::use_up);
+    assert_eq!(scene.rule(0, End::Dialer).0, Ruled::Redundant, "it goes to the swarm");
+    scene.now += RESERVED;
+    assert_eq!(scene.rule(0, End::Dialer).0, Ruled::Granted, "the swarm refused it");
+}
+
+#[test]
+fn the_last_end_is_a_leaving() {
     let mut scene = Scene::new();
     let peer = scene.ends[1].0;
-    let (one, two) = (scene.id(), scene.id());
-    assert_eq!(scene.establish(0, one, 0, None), Established { joined: true, close: vec![] });
-    scene.now += Duration::from_secs(5);
-    assert!(!scene.establish(0, two, 1, None).joined);
-    assert!(!scene.ends[0].1.closed(&peer, one) && scene.ends[0].1.contains(&peer));
-    assert!(scene.ends[0].1.closed(&peer, two) && !scene.ends[0].1.contains(&peer));
-    assert!(!scene.ends[0].1.closed(&peer, two), "once");
+    let one = scene.establish(0);
+    assert!(scene.ends[0].1.contains(&peer) && scene.ends[0].1.len() == 1);
+    assert!(scene.closed(0, one) && !scene.ends[0].1.contains(&peer));
+    assert!(!scene.closed(0, one), "once");
 }
 
 #[test]
-fn a_restarted_member_is_met_anew() {
+fn where_the_older_could_not_be_closed_before_it_is_closed_now() {
     let mut scene = Scene::new();
-    let (old, new, fresh) = (scene.id(), scene.id(), scene.id());
-    scene.establish(0, old, 0, instance(HERE));
-    // Even in the moment in which it could have been a simultaneous dial.
-    assert_eq!(scene.establish(0, new, 1, instance(THERE)), kept(vec![old, new]));
-    assert_eq!(
-        scene.establish(0, fresh, 1, instance(THERE)),
-        kept(vec![]),
-        "the next one stays, though the others still close"
-    );
-    assert_eq!(scene.patrol(0), vec![]);
-}
-
-#[test]
-fn who_dials_twice_closes_the_second_and_the_other_end_waits_for_that() {
-    let mut scene = Scene::new();
-    let (one, two) = (scene.id(), scene.id());
-    (0..2).for_each(|end| drop(scene.establish(end, one, 0, instance(HERE))));
-    scene.now += Duration::from_secs(60);
-    (0..2usize).for_each(|end| scene.ends[end].1.alive(&scene.ends[1 - end].0.clone(), one, scene.now));
-    assert_eq!(scene.establish(0, two, 0, instance(HERE)), kept(vec![two]));
-    assert_eq!(scene.establish(1, two, 0, instance(HERE)), kept(vec![]));
-    let dialler = scene.ends[0].0;
-    scene.ends[1].1.closed(&dialler, two);
-    assert_eq!(scene.pass(1, Duration::from_secs(2)), vec![], "all is well");
-}
-
-#[test]
-fn a_second_connection_that_stays_means_that_the_first_is_dead() {
-    let mut scene = Scene::new();
-    let (one, two) = (scene.id(), scene.id());
-    scene.establish(1, one, 0, instance(HERE));
-    scene.now += Duration::from_secs(60);
-    let dialler = scene.ends[0].0;
-    scene.ends[1].1.alive(&dialler, one, scene.now);
-    // The member lost the first one and dialled again.
-    assert_eq!(scene.establish(1, two, 0, instance(HERE)), kept(vec![]));
-    assert_eq!(scene.patrol(1), vec![]);
-    scene.now += GRACE;
-    assert_eq!(scene.patrol(1), vec![one, two]);
-    assert_eq!(scene.patrol(1), vec![], "once");
+    let peer = scene.ends[1].0;
+    let old = scene.establish(0);
+    let new = Connection::new(ConnectionId::new_unchecked(9), Multiaddr::empty(), scene.now);
+    assert_eq!(scene.ends[0].1.established(peer, new), [old]);
+    assert!(!scene.closed(0, old), "the new one stays");
 }
 
 #[test]
 fn two_missed_pings_are_the_end() {
     let mut scene = Scene::new();
-    let one = scene.id();
     let peer = scene.ends[1].0;
-    scene.establish(0, one, 0, None);
-    assert_eq!(scene.pass(0, Duration::from_secs(6)), vec![]);
+    let one = scene.establish(0);
+    assert_eq!(scene.pass(Duration::from_secs(6)), []);
     scene.ends[0].1.alive(&peer, one, scene.now);
-    assert_eq!(scene.pass(0, Duration::from_secs(6)), vec![]);
-    assert_eq!(scene.pass(0, Duration::from_secs(2)), vec![one]);
+    assert_eq!(scene.pass(Duration::from_secs(6)), []);
+    assert_eq!(scene.pass(Duration::from_secs(2)), [one]);
+    assert_eq!(scene.pass(Duration::from_secs(8)), [], "once");
 }
 
 #[test]
 fn a_process_that_stood_still_blames_nobody() {
     let mut scene = Scene::new();
-    let one = scene.id();
-    scene.establish(0, one, 0, None);
-    scene.patrol(0);
+    let one = scene.establish(0);
+    scene.pass(PATROL);
     scene.now += Duration::from_secs(3600);
-    assert_eq!(scene.patrol(0), vec![]);
-    assert_eq!(scene.pass(0, Duration::from_secs(8)), vec![one], "silence counts again");
+    assert_eq!(scene.pass(PATROL), []);
+    assert_eq!(scene.pass(Duration::from_secs(8)), [one], "silence counts again");
 }

@@ -1,11 +1,13 @@
 //! The membership gate: a connection comes into being only between holders of one mesh secret.
 //!
 //! It stands after the transport's own handshake, before the swarm: the dialer opens the first substream, both sides send a
-//! nonce, the dialer proves that it holds a key, then the listener. Who fails is no connection: no behaviour sees it, so there
+//! nonce, the dialer proves that it holds a key, then the listener. Each asks the swarm's task before it proves, so that no member
+//! gets a second connection. Who fails is no connection: no behaviour sees it, so there
 //! is no identify, no Kademlia insert, no gossip and no have-you-got for a stranger. The proofs are computed in
 //! `ghmesh_seal`; `docs/protocol.md` has the exchange byte by byte. The gate knows no transport but by name, so every
 //! transport can stand under it.
 
+use crate::connections::{End, Pass};
 use crate::identity::member_id;
 use futures::{AsyncReadExt, AsyncWriteExt};
 use ghmesh_seal::{GATE_NONCE_BYTES, KeyRing, Role, Transcript, Transport};
@@ -18,43 +20,21 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// For the whole exchange: two round trips, so even a satellite link makes it.
 const LIMIT: Duration = Duration::from_secs(2);
 /// Bytes of a proof.
 const PROOF_BYTES: usize = 32;
-/// Leading bytes of a nonce that name the process; the others (192 bits) are random for each connection.
-const INSTANCE_BYTES: usize = 8;
+/// In place of a proof: "another connection of ours is there or coming up". Says nothing of membership; no HMAC is zero.
+const REDUNDANT: [u8; PROOF_BYTES] = [0; PROOF_BYTES];
 
-/// One run of a member's process. A new one behind a known peer id means that the older connection is dead, whatever the
-/// network says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Instance([u8; INSTANCE_BYTES]);
-
-impl Instance {
-    pub(crate) fn random() -> Self {
-        Instance(rand::random())
-    }
-
-    fn of(nonce: &[u8; GATE_NONCE_BYTES]) -> Self {
-        let mut bytes = [0; INSTANCE_BYTES];
-        bytes.copy_from_slice(&nonce[..INSTANCE_BYTES]);
-        Instance(bytes)
-    }
-
-    fn nonce(self) -> [u8; GATE_NONCE_BYTES] {
-        let mut nonce: [u8; GATE_NONCE_BYTES] = rand::random();
-        nonce[..INSTANCE_BYTES].copy_from_slice(&self.0);
-        nonce
-    }
-}
-
-/// Somebody was let in; sent before the connection is handed on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Admitted {
+/// The gate asks the swarm's task whether `peer` may have a connection. Unanswered, it may not.
+#[derive(Debug)]
+pub(crate) struct Plea {
     pub(crate) peer: PeerId,
-    pub(crate) instance: Instance,
+    pub(crate) end: End,
+    pub(crate) answer: oneshot::Sender<Pass>,
 }
 
 /// Why a connection did not come into being.
@@ -69,6 +49,9 @@ pub(crate) enum GateError {
     /// The proof is not one of this mesh.
     #[error("not a member of this mesh: it has another secret or cluster name")]
     Stranger,
+    /// One connection is enough.
+    #[error("{0} is connected already, or about to be")]
+    Redundant(PeerId),
     /// The peer's key is not Ed25519.
     #[error("its key is not Ed25519, so it is no node of ghmesh")]
     KeyType,
@@ -81,9 +64,8 @@ pub(crate) struct Gate {
     /// The current mesh secret's first; the others are accepted from dialers while secrets rotate. Never empty.
     pub(crate) rings: Arc<[KeyRing]>,
     pub(crate) transport: Transport,
-    pub(crate) instance: Instance,
-    /// Who was let in. A full channel loses the hint only.
-    pub(crate) admitted: mpsc::Sender<Admitted>,
+    /// Who decides between several connections to one member.
+    pub(crate) pleas: mpsc::Sender<Plea>,
 }
 
 impl Gate {
@@ -99,14 +81,12 @@ impl Gate {
         }
         member_id(&peer).ok_or(GateError::KeyType)?;
         let exchange = self.exchange(peer, &mut muxer, endpoint.is_dialer());
-        let instance = tokio::time::timeout(LIMIT, exchange).await.map_err(|_| GateError::TimedOut)??;
-        if self.admitted.try_send(Admitted { peer, instance }).is_err() {
-            tracing::debug!(%peer, "the instance of a member could not be noted");
-        }
+        let pass = tokio::time::timeout(LIMIT, exchange).await.map_err(|_| GateError::TimedOut)??;
+        pass.use_up();
         Ok((peer, muxer))
     }
 
-    async fn exchange(&self, peer: PeerId, muxer: &mut StreamMuxerBox, dials: bool) -> Result<Instance, GateError> {
+    async fn exchange(&self, peer: PeerId, muxer: &mut StreamMuxerBox, dials: bool) -> Result<Pass, GateError> {
         let stream = first_substream(muxer, dials).await?;
         if dials {
             drive(muxer, self.prove_first(peer, stream)).await
@@ -115,32 +95,47 @@ impl Gate {
         }
     }
 
-    async fn prove_first(&self, listener: PeerId, mut stream: SubstreamBox) -> Result<Instance, GateError> {
-        let mine = self.instance.nonce();
+    async fn prove_first(&self, listener: PeerId, mut stream: SubstreamBox) -> Result<Pass, GateError> {
+        let mine: [u8; GATE_NONCE_BYTES] = rand::random();
         send(&mut stream, &mine).await?;
         let theirs = receive::<GATE_NONCE_BYTES>(&mut stream).await?;
         let transcript = self.transcript(Role::Dialer, (mine, self.local), (theirs, listener));
         let ring = self.rings.first().expect("a gate has at least one key ring");
+        let pass = self.plead(listener, End::Dialer, &mut stream).await?;
         send(&mut stream, &ring.gate_proof(&transcript)).await?;
-        let proof = receive::<PROOF_BYTES>(&mut stream).await?;
+        let proof = receive_proof(listener, &mut stream).await?;
         if !ring.verify_gate(&Transcript { role: Role::Listener, ..transcript }, &proof) {
             return Err(GateError::Stranger);
         }
         stream.close().await?;
-        Ok(Instance::of(&theirs))
+        Ok(pass)
     }
 
-    async fn prove_second(&self, dialer: PeerId, mut stream: SubstreamBox) -> Result<Instance, GateError> {
-        let mine = self.instance.nonce();
+    async fn prove_second(&self, dialer: PeerId, mut stream: SubstreamBox) -> Result<Pass, GateError> {
+        let mine: [u8; GATE_NONCE_BYTES] = rand::random();
         let theirs = receive::<GATE_NONCE_BYTES>(&mut stream).await?;
         send(&mut stream, &mine).await?;
-        let proof = receive::<PROOF_BYTES>(&mut stream).await?;
+        let proof = receive_proof(dialer, &mut stream).await?;
         let transcript = self.transcript(Role::Dialer, (theirs, dialer), (mine, self.local));
         let ring = self.rings.iter().find(|ring| ring.verify_gate(&transcript, &proof)).ok_or(GateError::Stranger)?;
+        let pass = self.plead(dialer, End::Listener, &mut stream).await?;
         send(&mut stream, &ring.gate_proof(&Transcript { role: Role::Listener, ..transcript })).await?;
         // A dropped stream would be reset; a closed one still delivers the proof.
         stream.close().await?;
-        Ok(Instance::of(&theirs))
+        Ok(pass)
+    }
+
+    /// Asks whether the connection is wanted; tells the peer if it is not.
+    async fn plead(&self, peer: PeerId, end: End, stream: &mut SubstreamBox) -> Result<Pass, GateError> {
+        let (answer, answered) = oneshot::channel();
+        // A task that is gone answers nothing, as one that refuses.
+        let _ = self.pleas.send(Plea { peer, end, answer }).await;
+        if let Ok(pass) = answered.await {
+            return Ok(pass);
+        }
+        send(stream, &REDUNDANT).await?;
+        stream.close().await?;
+        Err(GateError::Redundant(peer))
     }
 
     fn transcript(&self, role: Role, dialer: ([u8; 32], PeerId), listener: ([u8; 32], PeerId)) -> Transcript {
@@ -193,6 +188,11 @@ fn poll_connection(muxer: &mut StreamMuxerBox, cx: &mut Context<'_>) -> Poll<io:
 async fn send(stream: &mut SubstreamBox, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes).await?;
     stream.flush().await
+}
+
+async fn receive_proof(from: PeerId, stream: &mut SubstreamBox) -> Result<[u8; PROOF_BYTES], GateError> {
+    let proof = receive(stream).await?;
+    if proof == REDUNDANT { Err(GateError::Redundant(from)) } else { Ok(proof) }
 }
 
 async fn receive<const N: usize>(stream: &mut SubstreamBox) -> io::Result<[u8; N]> {

@@ -2,7 +2,6 @@
 
 use crate::behaviour::{REQUEST_LIMIT, topic};
 use crate::config::{Config, ConfigError};
-use crate::gate::Instance;
 use crate::identity::{Identity, peer_id};
 use crate::letters;
 use crate::status::Status;
@@ -188,13 +187,8 @@ pub async fn start(
     let (outgoing, to_seal) = mpsc::channel(OUTGOING);
     let (status_sender, status) = watch::channel(Status::default());
     let listeners = plan.listen.len();
-    let blueprint = Blueprint {
-        keypair: identity.keypair(),
-        rings: rings.clone(),
-        listen: plan.listen,
-        mdns: plan.mdns,
-        instance: Instance::random(),
-    };
+    let blueprint =
+        Blueprint { keypair: identity.keypair(), rings: rings.clone(), listen: plan.listen, mdns: plan.mdns };
     let weak = command_sender.downgrade();
     let intake = workers::spawn_intake(rings.clone(), identity.member(), event_sender.clone(), weak.clone());
     let mut core = Core::new(blueprint, (commands, weak.clone()), event_sender, intake, status_sender);

@@ -11,7 +11,7 @@ mod requests;
 use crate::behaviour::{self, Behaviour};
 use crate::book::Book;
 use crate::connections::{Connections, PATROL};
-use crate::gate::{Admitted, Gate, Instance};
+use crate::gate::{Gate, Plea};
 use crate::identity::member_id;
 use crate::mesh::{Event, StartError};
 use crate::resolve::Resolved;
@@ -43,8 +43,8 @@ const MAX_SERVING: usize = 256;
 const MAX_SERVING_ONE: usize = 64;
 /// Events about members that wait for the owner. An owner this far behind is broken; the oldest is dropped.
 const MAX_OUTBOX: usize = 4096;
-/// Notes of the gate that wait to be read; they are read before each connection is judged.
-const ADMITTED: usize = 256;
+/// Connections at the gate that wait to hear whether they are wanted. When full, they wait longer.
+const PLEAS: usize = 64;
 /// Before a panicked task starts again.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// How long goodbyes may take.
@@ -102,7 +102,6 @@ pub(crate) struct Blueprint {
     /// Once bound, with the ports that were got.
     pub(crate) listen: Vec<Multiaddr>,
     pub(crate) mdns: bool,
-    pub(crate) instance: Instance,
 }
 
 /// What outlives a panic.
@@ -140,7 +139,7 @@ struct Member {
 /// A new swarm and what belongs to it.
 pub(crate) struct Built {
     swarm: Swarm<Behaviour>,
-    admitted: mpsc::Receiver<Admitted>,
+    pleas: mpsc::Receiver<Plea>,
     listeners: HashMap<ListenerId, usize>,
 }
 
@@ -193,11 +192,10 @@ impl Core {
     }
 
     fn build(&mut self) -> Result<Built, libp2p::noise::Error> {
-        let (sender, admitted) = mpsc::channel(ADMITTED);
-        let Blueprint { keypair, rings, mdns, instance, .. } = &self.blueprint;
+        let (sender, pleas) = mpsc::channel(PLEAS);
+        let Blueprint { keypair, rings, mdns, .. } = &self.blueprint;
         let local = keypair.public().to_peer_id();
-        let gate =
-            Gate { local, rings: rings.clone(), transport: Transport::Tcp, instance: *instance, admitted: sender };
+        let gate = Gate { local, rings: rings.clone(), transport: Transport::Tcp, pleas: sender };
         let transport = transport::build(keypair, gate)?;
         let (behaviour, error) = behaviour::build(keypair, rings, *mdns);
         if let Some(error) = error {
@@ -205,7 +203,7 @@ impl Core {
             self.book.error(Source::Mdns, error.to_string(), Instant::now());
         }
         let config = libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);
-        Ok(Built { swarm: Swarm::new(transport, behaviour, local, config), admitted, listeners: HashMap::new() })
+        Ok(Built { swarm: Swarm::new(transport, behaviour, local, config), pleas, listeners: HashMap::new() })
     }
 
     /// After a panic: every connection is gone.
@@ -267,9 +265,10 @@ pub(crate) async fn supervise(mut core: Core, first: Built) {
 struct Task<'a> {
     core: &'a mut Core,
     swarm: Swarm<Behaviour>,
-    admitted: mpsc::Receiver<Admitted>,
-    instances: BTreeMap<PeerId, Instance>,
+    pleas: mpsc::Receiver<Plea>,
     connections: Connections,
+    /// Connections at the gate that wait for an older one to close.
+    waiting: Vec<Waiting>,
     dials: BTreeMap<ConnectionId, Vec<Multiaddr>>,
     asks: HashMap<OutboundRequestId, (PeerId, Answer)>,
     /// Gossip that waits for a new member's subscription.
@@ -278,6 +277,11 @@ struct Task<'a> {
     listeners: HashMap<ListenerId, usize>,
     timers: Timers,
     changed: bool,
+}
+
+struct Waiting {
+    plea: Plea,
+    until: Instant,
 }
 
 struct Held {
@@ -304,9 +308,9 @@ impl<'a> Task<'a> {
         Task {
             core,
             swarm: built.swarm,
-            admitted: built.admitted,
-            instances: BTreeMap::new(),
+            pleas: built.pleas,
             connections,
+            waiting: Vec::new(),
             dials: BTreeMap::new(),
             asks: HashMap::new(),
             held: VecDeque::new(),
@@ -331,6 +335,7 @@ impl<'a> Task<'a> {
                 }
                 () = tokio::time::sleep_until(wake.into()) => { self.on_deadline(); Next::GoOn }
                 command = self.core.commands.recv() => self.on_command(command),
+                Some(plea) = self.pleas.recv() => { self.on_plea(plea); Next::GoOn }
                 event = self.swarm.select_next_some() => { self.on_swarm_event(event); Next::GoOn }
             };
             if let Next::Stop(done) = next {
@@ -369,6 +374,7 @@ impl<'a> Task<'a> {
                 self.swarm.close_connection(id);
             }
             self.listen_again();
+            self.let_waiting_in(now);
         }
         if now >= self.timers.walk {
             self.walk(now);

@@ -4,6 +4,7 @@
 mod cluster;
 mod finding;
 mod gossip;
+mod hostile;
 mod requests;
 mod resilience;
 mod strangers;

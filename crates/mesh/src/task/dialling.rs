@@ -1,9 +1,10 @@
 //! Whom the task dials, and what comes of it.
 
-use super::{Member, Task};
+use super::{Member, Task, Waiting};
 use crate::book::{Dial, Failure};
 use crate::config::{is_ip_and_tcp, split_peer};
-use crate::connections::Connection;
+use crate::connections::{Connection, Ruling};
+use crate::gate::{GateError, Plea};
 use crate::interfaces::ContainerNetworks;
 use crate::mesh::Event;
 use crate::resolve::Resolved;
@@ -25,6 +26,9 @@ const TARGET_DEGREE: usize = 64;
 const MAX_TOLD: usize = 3;
 /// Announced addresses taken from one multicast answer.
 const MAX_ANNOUNCED: usize = 64;
+/// How long a connection at the gate waits for an older one to close. That takes a millisecond, unless the older one's buffers
+/// are full; then both exist for a while.
+const CLOSING: Duration = Duration::from_secs(1);
 /// Between lookups in Kademlia for members that no other source has told.
 const WALK: Duration = Duration::from_secs(30);
 /// Before the lookup that follows a new member: others may join in the same moment.
@@ -104,6 +108,36 @@ impl Task<'_> {
         }
     }
 
+    /// The gate asks whether a connection is wanted. An answer that is dropped says no.
+    pub(super) fn on_plea(&mut self, plea: Plea) {
+        let now = Instant::now();
+        match self.connections.rule(plea.peer, plea.end, now) {
+            Ruling::Granted(pass) => drop(plea.answer.send(pass)),
+            Ruling::Redundant => tracing::debug!(peer = %plea.peer, end = ?plea.end, "one connection is enough"),
+            Ruling::After(older) => {
+                for id in older {
+                    tracing::debug!(peer = %plea.peer, connection = %id, "closing a connection: the member made another");
+                    self.swarm.close_connection(id);
+                }
+                self.waiting.push(Waiting { plea, until: now + CLOSING });
+            }
+        }
+    }
+
+    /// Lets in who waited for an older connection that is closed now, or does not close.
+    pub(super) fn let_waiting_in(&mut self, now: Instant) {
+        for Waiting { plea, until } in std::mem::take(&mut self.waiting) {
+            if !self.connections.contains(&plea.peer) {
+                self.on_plea(plea);
+            } else if until <= now {
+                let pass = self.connections.grant(plea.peer, now);
+                let _ = plea.answer.send(pass);
+            } else {
+                self.waiting.push(Waiting { plea, until });
+            }
+        }
+    }
+
     pub(super) fn on_established(
         &mut self,
         peer: PeerId,
@@ -112,27 +146,21 @@ impl Task<'_> {
         failed: &[(Multiaddr, TransportError<io::Error>)],
     ) {
         let now = Instant::now();
-        while let Ok(admitted) = self.admitted.try_recv() {
-            self.instances.insert(admitted.peer, admitted.instance);
-        }
         let mut address = endpoint.get_remote_address().clone();
         split_peer(&mut address);
-        let instance = self.instances.remove(&peer);
-        let connection = Connection::new(id, endpoint.is_dialer(), address.clone(), instance, now);
-        let established = self.connections.established(peer, connection, now);
-        for id in &established.close {
-            tracing::debug!(%peer, connection = %id, "closing one of several connections");
-            self.swarm.close_connection(*id);
+        let joined = !self.connections.contains(&peer);
+        for older in self.connections.established(peer, Connection::new(id, address.clone(), now)) {
+            self.swarm.close_connection(older);
         }
         self.addresses_failed(failed, now);
         if endpoint.is_dialer() {
             self.core.book.succeeded(&address, peer, now);
             self.swarm.behaviour_mut().kademlia.add_address(&peer, address);
-        } else if established.joined {
+        } else if joined {
             self.core.book.found(Source::Inbound, now);
         }
         self.dials.remove(&id).into_iter().flatten().for_each(|address| self.core.book.spared(&address));
-        if established.joined {
+        if joined {
             self.on_joined(peer, !endpoint.is_dialer(), now);
         } else {
             self.tell_addresses(&peer);
@@ -155,6 +183,7 @@ impl Task<'_> {
         let now = Instant::now();
         if self.connections.closed(&peer, id) {
             self.core.book.lost(&peer, now);
+            self.let_waiting_in(now);
             if let Some(member) = self.core.members.remove(&peer) {
                 tracing::info!(%peer, "a member left");
                 self.core.tell(Event::Left { member: member.member });
@@ -276,6 +305,7 @@ fn failure(error: &TransportError<io::Error>) -> Failure {
     match error {
         TransportError::MultiaddrNotSupported(_) => Failure::Unreachable("no transport for this address".to_owned()),
         TransportError::Other(error) => match refusal(error) {
+            Some(GateError::Redundant(peer)) => Failure::Redundant(*peer),
             Some(refusal) => Failure::Stranger(refusal.to_string()),
             None => Failure::Unreachable(root_cause(error).to_string()),
         },

@@ -2,6 +2,7 @@
 
 use super::Task;
 use crate::behaviour::BehaviourEvent;
+use crate::gate::GateError;
 use crate::mesh::Event;
 use crate::transport::refusal;
 use libp2p::core::transport::{ListenerId, TransportError};
@@ -76,7 +77,7 @@ impl Task<'_> {
     fn on_refused(&mut self, from: &Multiaddr, error: &ListenError) {
         tracing::debug!(%from, %error, "refused a connection");
         if let ListenError::Transport(TransportError::Other(error)) = error
-            && refusal(error).is_some()
+            && refusal(error).is_some_and(|refusal| !matches!(refusal, GateError::Redundant(_)))
         {
             self.core.counters.strangers += 1;
             self.changed = true;

@@ -78,7 +78,7 @@ async fn many_nodes_on_one_address_all_hear_each_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_dial_each_other_at_once_keep_one_connection() {
-    for _ in 0..5 {
+    for _ in 0..20 {
         let (one, two) = (free_port(), free_port());
         let setup = |own: u16, other: u16| {
             let mut setup = Setup::new("secret").dialling([format!("/ip4/127.0.0.1/tcp/{other}")]);

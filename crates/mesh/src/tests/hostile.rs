@@ -1,0 +1,167 @@
+//! A member that holds the secret and does as it likes.
+
+use super::cluster::{Setup, eventually, ring, within};
+use crate::behaviour::{self, Behaviour, BehaviourEvent, topic};
+use crate::connections::Connections;
+use crate::gate::{Gate, Plea};
+use crate::letters;
+use crate::{AskError, Event, Identity, transport};
+use futures::StreamExt;
+use ghmesh_model::BodyCid;
+use ghmesh_model::limits::MAX_GOSSIP_BYTES;
+use ghmesh_model::wire::{Request, Response};
+use ghmesh_seal::{KeyRing, Purpose, Transport};
+use libp2p::request_response::{self, Message};
+use libp2p::swarm::SwarmEvent;
+use libp2p::{Multiaddr, PeerId, Swarm, gossipsub};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// A swarm with the gate and all behaviours, and none of this crate's manners.
+fn hostile(identity: &Identity, ring: &KeyRing) -> Swarm<Behaviour> {
+    let keypair = identity.keypair();
+    let local = keypair.public().to_peer_id();
+    let rings: std::sync::Arc<[KeyRing]> = vec![ring.clone()].into();
+    let (pleas, mut asked) = mpsc::channel::<Plea>(8);
+    tokio::spawn(async move {
+        let mut connections = Connections::new(local);
+        while let Some(plea) = asked.recv().await {
+            let _ = plea.answer.send(connections.grant(plea.peer, Instant::now()));
+        }
+    });
+    let gate = Gate { local, rings: rings.clone(), transport: Transport::Tcp, pleas };
+    let transport = transport::build(&keypair, gate).unwrap();
+    let (behaviour, _) = behaviour::build(&keypair, &rings, false);
+    Swarm::new(transport, behaviour, local, libp2p::swarm::Config::with_tokio_executor())
+}
+
+async fn until(swarm: &mut Swarm<Behaviour>, what: &str, mut done: impl FnMut(SwarmEvent<BehaviourEvent>) -> bool) {
+    within(what, async { while !done(swarm.select_next_some().await) {} }).await;
+}
+
+async fn subscribed(swarm: &mut Swarm<Behaviour>) {
+    until(swarm, "a subscription", |event| {
+        matches!(event, SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Subscribed { .. })))
+    })
+    .await;
+}
+
+fn noise(length: usize) -> Vec<u8> {
+    (0..length).map(|_| rand::random()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garbage_in_gossip_stops_at_the_first_member() {
+    let mut node = Setup::new("secret").start().await;
+    let mut witness = Setup::new("secret").dialling([node.address()]).start().await;
+    let ring = ring("secret");
+    let mut swarm = hostile(&Identity::ephemeral(), &ring);
+    swarm.dial(node.address().parse::<Multiaddr>().unwrap()).unwrap();
+    subscribed(&mut swarm).await;
+    let garbage = [
+        noise(0),
+        noise(1),
+        noise(1000),
+        noise(MAX_GOSSIP_BYTES),
+        noise(MAX_GOSSIP_BYTES + 1),
+        noise(2 * MAX_GOSSIP_BYTES),
+        ring.seal(Purpose::Gossip, rand::random(), b"nothing of ours"),
+        ring.seal(Purpose::Gossip, rand::random(), &vec![0; 8 << 20]),
+        ring.seal(Purpose::Request, rand::random(), b"another purpose"),
+    ];
+    let count = garbage.len() as u64;
+    for bytes in garbage {
+        swarm.behaviour_mut().gossip.publish(topic(&ring), bytes).unwrap();
+    }
+    let running = tokio::spawn(async move { while swarm.next().await.is_some() {} });
+    eventually("every piece to be refused", || node.mesh.status().counters.gossip_refused == count).await;
+    let shared = node.record(1);
+    node.mesh.publish(shared.clone()).unwrap();
+    witness.receives(&shared.signed).await;
+    assert_eq!(witness.mesh.status().counters.gossip_refused, 0, "nothing of it went on");
+    let back = witness.record(2);
+    witness.mesh.publish(back.clone()).unwrap();
+    node.receives(&back.signed).await;
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garbage_for_an_answer_is_an_error_at_once() {
+    let node = Setup::new("secret").start().await;
+    let ring = ring("secret");
+    let identity = Identity::ephemeral();
+    let mut swarm = hostile(&identity, &ring);
+    swarm.dial(node.address().parse::<Multiaddr>().unwrap()).unwrap();
+    subscribed(&mut swarm).await;
+    // Noise; a response to another request, well sealed; a request for a response.
+    let other = letters::seal_response(&ring, [7; 16], Response::Ok).unwrap();
+    let (_, request) = letters::seal_request(&ring, Request::Body { cid: BodyCid([1; 32]), offset: 0 }).unwrap();
+    let mut answers = [noise(100), Vec::new(), other, request].into_iter();
+    let running = tokio::spawn(async move {
+        loop {
+            let event = swarm.select_next_some().await;
+            if let SwarmEvent::Behaviour(BehaviourEvent::Exchange(request_response::Event::Message {
+                message: Message::Request { channel, .. },
+                ..
+            })) = event
+            {
+                // After the last the channel is dropped.
+                answers.next().map(|bytes| swarm.behaviour_mut().exchange.send_response(channel, bytes));
+            }
+        }
+    });
+    let ask =
+        || node.mesh.ask(identity.member(), Request::Body { cid: BodyCid([1; 32]), offset: 0 }, Duration::from_secs(5));
+    let begun = Instant::now();
+    for _ in 0..4 {
+        assert_eq!(ask().await, Err(AskError::Unreadable));
+    }
+    assert_eq!(ask().await, Err(AskError::Closed));
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garbage_for_a_question_is_dropped_and_so_are_too_many() {
+    let mut node = Setup::new("secret").start().await;
+    let ring = ring("secret");
+    let mut swarm = hostile(&Identity::ephemeral(), &ring);
+    let address: Multiaddr = node.address().parse().unwrap();
+    let peer: PeerId = node.identity.peer_id().parse().unwrap();
+    swarm.dial(address).unwrap();
+    subscribed(&mut swarm).await;
+    for bytes in [noise(100), Vec::new(), ring.seal(Purpose::Request, rand::random(), b"nothing of ours")] {
+        swarm.behaviour_mut().exchange.send_request(&peer, bytes);
+    }
+    let mut failed = 0;
+    until(&mut swarm, "three failures", |event| {
+        let failure = matches!(
+            event,
+            SwarmEvent::Behaviour(BehaviourEvent::Exchange(request_response::Event::OutboundFailure { .. }))
+        );
+        failed += u32::from(failure);
+        failed == 3
+    })
+    .await;
+    // More than one member may ask at once; the owner answers none of them yet.
+    for _ in 0..200 {
+        let (_, sealed) = letters::seal_request(&ring, Request::Body { cid: BodyCid([1; 32]), offset: 0 }).unwrap();
+        swarm.behaviour_mut().exchange.send_request(&peer, sealed);
+    }
+    let running = tokio::spawn(async move { while swarm.next().await.is_some() {} });
+    eventually("some to be dropped", || node.mesh.status().counters.requests_dropped >= 100).await;
+    let mut friend = Setup::new("secret").dialling([node.address()]).start().await;
+    friend.event(|event| matches!(event, Event::Joined { .. }).then_some(())).await;
+    let member = node.member();
+    let asking = tokio::spawn(async move {
+        let request = Request::Body { cid: BodyCid([2; 32]), offset: 9 };
+        friend.mesh.ask(member, request, Duration::from_secs(5)).await
+    });
+    let replier = node.event(|event| match event {
+        Event::Asked { request: Request::Body { offset: 9, .. }, replier, .. } => Some(replier),
+        _ => None,
+    });
+    replier.await.reply(Response::Ok);
+    assert_eq!(asking.await.unwrap(), Ok(Response::Ok), "another member is still answered");
+    running.abort();
+}
