@@ -466,10 +466,11 @@ async fn fault_11_a_dns_name_and_oneself_are_fine_as_bootstrap_addresses() {
 async fn fault_11_who_joins_late_gets_what_was_fetched_before() {
     let github = github().await;
     let one = DaemonBuilder::new(&github.url()).start().await;
+    let address = one.address().await;
     for number in 1..=8 {
         one.get(&issue(number), tokens::ALICE).await;
     }
-    let late = DaemonBuilder::new(&github.url()).with("GHMESH_MESH__BOOTSTRAP", &one.address().await).start().await;
+    let late = DaemonBuilder::new(&github.url()).with("GHMESH_MESH__BOOTSTRAP", &address).start().await;
     late.connected(1).await;
     one.connected(1).await;
     for number in 1..=8 {
