@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 /// Owner and two standbys.
 pub(crate) const RANKED: usize = 3;
 
-/// The members that coordinate `key`, best first: the owner, then its standbys. At most [`RANKED`].
+/// The members that coordinate `key`, best first: the owner, then its standbys. At most three.
 pub fn owners(key: &WireKey, members: impl Iterator<Item = MemberId>) -> Vec<MemberId> {
     let mut ranked: Vec<_> = members.map(|member| (weight(key, &member), member)).collect();
     ranked.sort_unstable_by(|a, b| b.cmp(a));

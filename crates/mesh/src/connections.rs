@@ -5,7 +5,7 @@
 //! here before it lets anybody in:
 //!
 //! - *The end that dials* goes no further if it has a connection to that member already. So an end that goes on has none,
-//!   and what the other end still has is dead (a power cut, a sleeping laptop): it is closed first.
+//!   and what the other end had before is dead (a power cut, a sleeping laptop): it is closed first.
 //! - *Both ends may dial in the same moment.* Then the end with the smaller peer id admits the one that comes first to it and
 //!   refuses the other; the end with the larger id follows.
 //!
@@ -32,13 +32,14 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     /// The other end, as dialled or as seen.
     pub(crate) address: Multiaddr,
+    since: Instant,
     alive_at: Instant,
     closing: bool,
 }
 
 impl Connection {
     pub(crate) fn new(id: ConnectionId, address: Multiaddr, now: Instant) -> Self {
-        Connection { id, address, alive_at: now, closing: false }
+        Connection { id, address, since: now, alive_at: now, closing: false }
     }
 }
 
@@ -47,8 +48,11 @@ impl Connection {
 pub(crate) enum End {
     /// It dials, and has not proved its membership yet.
     Dialer,
-    /// It was dialled, by somebody who has.
-    Listener,
+    /// It was dialled, by somebody who has proved.
+    Listener {
+        /// When this node sent its nonce. The dialer looked for another connection of its own after that.
+        nonce_at: Instant,
+    },
 }
 
 /// Whether a new connection may come into being.
@@ -108,7 +112,10 @@ impl Connections {
         let all = self.peers.get_mut(&peer).map(Vec::as_mut_slice).unwrap_or_default();
         let redundant = match end {
             End::Dialer => coming_up || all.iter().any(|connection| !connection.closing),
-            End::Listener => coming_up && self.local < peer,
+            // A connection that came up since then the dialer may not have seen.
+            End::Listener { nonce_at } => {
+                self.local < peer && (coming_up || all.iter().any(|c| !c.closing && c.since >= nonce_at))
+            }
         };
         if redundant {
             return Ruling::Redundant;

@@ -41,6 +41,11 @@ impl Scene {
         id
     }
 
+    /// The dialer of a connection whose exchange began now has proved its membership.
+    fn incoming(&mut self, end: usize) -> (Ruled, Option<Pass>) {
+        self.rule(end, End::Listener { nonce_at: self.now })
+    }
+
     fn closed(&mut self, end: usize, id: ConnectionId) -> bool {
         let peer = self.ends[1 - end].0;
         self.ends[end].1.closed(&peer, id)
@@ -63,16 +68,27 @@ fn of_two_dials_in_the_same_moment_the_smaller_id_admits_one() {
     // The smaller one's own dial reached its proof first: what comes in is refused.
     let mut scene = Scene::new();
     let (ruled, own) = scene.rule(0, End::Dialer);
-    assert_eq!((ruled, scene.rule(0, End::Listener).0), (Ruled::Granted, Ruled::Redundant));
+    assert_eq!((ruled, scene.incoming(0).0), (Ruled::Granted, Ruled::Redundant));
     // The larger one follows, though its own dial is under way.
     let (ruled, _other) = scene.rule(1, End::Dialer);
-    assert_eq!((ruled, scene.rule(1, End::Listener).0), (Ruled::Granted, Ruled::Granted));
+    assert_eq!((ruled, scene.incoming(1).0), (Ruled::Granted, Ruled::Granted));
     drop(own);
 
     // The other's dial came first: the smaller one gives up its own.
     let mut scene = Scene::new();
-    let (ruled, _incoming) = scene.rule(0, End::Listener);
+    let (ruled, _incoming) = scene.incoming(0);
     assert_eq!((ruled, scene.rule(0, End::Dialer).0), (Ruled::Granted, Ruled::Redundant));
+}
+
+#[test]
+fn a_dial_that_began_before_the_other_had_come_up_is_no_sign_of_its_death() {
+    let mut scene = Scene::new();
+    let nonce_at = scene.now;
+    scene.now += Duration::from_millis(20);
+    scene.establish(0);
+    scene.now += Duration::from_millis(20);
+    assert_eq!(scene.rule(0, End::Listener { nonce_at }).0, Ruled::Redundant);
+    assert_eq!(scene.incoming(0).0, Ruled::After(1), "one that began later is");
 }
 
 #[test]
@@ -87,10 +103,11 @@ fn a_member_that_dials_again_has_lost_the_connection() {
     for end in [0, 1] {
         let mut scene = Scene::new();
         let old = scene.establish(end);
-        assert_eq!(scene.rule(end, End::Listener).0, Ruled::After(1));
-        assert_eq!(scene.rule(end, End::Listener).0, Ruled::After(0), "it is being closed already");
+        scene.now += Duration::from_millis(1);
+        assert_eq!(scene.incoming(end).0, Ruled::After(1));
+        assert_eq!(scene.incoming(end).0, Ruled::After(0), "it is being closed already");
         assert!(scene.closed(end, old));
-        let (ruled, pass) = scene.rule(end, End::Listener);
+        let (ruled, pass) = scene.incoming(end);
         assert_eq!(ruled, Ruled::Granted);
         pass.into_iter().for_each(Pass::use_up);
         scene.establish(end);
@@ -100,9 +117,9 @@ fn a_member_that_dials_again_has_lost_the_connection() {
 #[test]
 fn a_place_is_kept_until_it_is_taken_void_or_old() {
     let mut scene = Scene::new();
-    let (_, pass) = scene.rule(0, End::Listener);
+    let (_, pass) = scene.incoming(0);
     drop(pass);
-    let (ruled, pass) = scene.rule(0, End::Listener);
+    let (ruled, pass) = scene.incoming(0);
     assert_eq!(ruled, Ruled::Granted, "the first one failed");
     pass.into_iter().for_each(Pass::use_up);
     assert_eq!(scene.rule(0, End::Dialer).0, Ruled::Redundant, "it goes to the swarm");

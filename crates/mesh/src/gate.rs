@@ -19,7 +19,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// For the whole exchange: two round trips, so even a satellite link makes it.
@@ -114,11 +114,12 @@ impl Gate {
     async fn prove_second(&self, dialer: PeerId, mut stream: SubstreamBox) -> Result<Pass, GateError> {
         let mine: [u8; GATE_NONCE_BYTES] = rand::random();
         let theirs = receive::<GATE_NONCE_BYTES>(&mut stream).await?;
+        let nonce_at = Instant::now();
         send(&mut stream, &mine).await?;
         let proof = receive_proof(dialer, &mut stream).await?;
         let transcript = self.transcript(Role::Dialer, (theirs, dialer), (mine, self.local));
         let ring = self.rings.iter().find(|ring| ring.verify_gate(&transcript, &proof)).ok_or(GateError::Stranger)?;
-        let pass = self.plead(dialer, End::Listener, &mut stream).await?;
+        let pass = self.plead(dialer, End::Listener { nonce_at }, &mut stream).await?;
         send(&mut stream, &ring.gate_proof(&Transcript { role: Role::Listener, ..transcript })).await?;
         // A dropped stream would be reset; a closed one still delivers the proof.
         stream.close().await?;

@@ -30,6 +30,7 @@ use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId, Swarm};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -182,6 +183,7 @@ impl Core {
         let mut built = self.build()?;
         for index in 0..self.blueprint.listen.len() {
             let address = self.blueprint.listen[index].clone();
+            probe(&address).map_err(|source| StartError::Listen { address: address.to_string(), source })?;
             let listener = built
                 .swarm
                 .listen_on(address.clone())
@@ -230,6 +232,22 @@ impl Core {
         if self.outbox.is_empty() {
             let _ = self.events.try_send(event);
         }
+    }
+}
+
+/// Whether a port is free. libp2p's listeners share a port with any other of the same user (`SO_REUSEPORT`), so that a second
+/// daemon would silently take half of the first one's connections.
+fn probe(address: &Multiaddr) -> io::Result<()> {
+    let mut parts = address.iter();
+    let ip = match parts.next() {
+        Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
+        // Bound without sharing, `::` would also claim every IPv4 address, which has a listener of its own.
+        Some(Protocol::Ip6(ip)) if !ip.is_unspecified() => IpAddr::V6(ip),
+        _ => return Ok(()),
+    };
+    match parts.next() {
+        Some(Protocol::Tcp(port)) if port != 0 => std::net::TcpListener::bind((ip, port)).map(drop),
+        _ => Ok(()),
     }
 }
 

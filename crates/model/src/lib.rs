@@ -1,8 +1,8 @@
 //! The words of ghmesh: keys, bodies, entries and the records that nodes exchange.
 //!
-//! A **representation** is content: one body, named by its CID, with the headers that may be shared. A **validation** is
-//! permission: "GitHub confirmed representation R of key K for credential F". One body can serve many credentials, each
-//! with its own validation.
+//! What was read and who may see it are kept apart. A **representation** is what was read: a body under the name of its CID,
+//! and those of its headers that don't belong to one caller. A **validation** records that GitHub confirmed it under a key
+//! for the holder of one credential; without one, the bytes alone give nobody a right to them.
 //!
 //! This crate is pure: no async, clock, entropy, socket or file. It decides nothing about GitHub (that is `policy`) and
 //! encrypts nothing (that is `seal`).

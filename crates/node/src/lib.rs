@@ -10,6 +10,7 @@ mod bodies;
 mod clock;
 mod coordinator;
 mod denials;
+mod early;
 mod exchange;
 mod failure;
 mod flight;

@@ -64,6 +64,8 @@ impl Members {
         if node.members.set(Members { exchange, coordinator, intakes }).is_ok() {
             outlets.into_iter().for_each(|outlet| drop(tokio::spawn(take_in(Arc::downgrade(node), outlet))));
             tokio::spawn(listen(Arc::downgrade(node), events));
+            let node = node.clone();
+            tokio::spawn(async move { node.share_early().await });
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::denials::Denials;
+use crate::early::Early;
 use crate::failure::Failure;
 use crate::flights::{Flights, Outcome, Role};
 use crate::grants::Grants;
@@ -52,6 +53,7 @@ pub(crate) struct Inner {
     pub(crate) grants: Grants,
     pub(crate) denials: Denials,
     pub(crate) writes: Writes,
+    pub(crate) early: Early,
     /// Set once the mesh secret's keys are derived and the mesh listens.
     pub(crate) members: OnceLock<Members>,
 }
@@ -80,6 +82,7 @@ impl Node {
             grants: Grants::default(),
             denials,
             writes: Writes::default(),
+            early: Early::default(),
             members: OnceLock::new(),
         }))
     }

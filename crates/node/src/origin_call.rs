@@ -214,7 +214,7 @@ impl Inner {
     }
 
     /// Persists an entry, then announces it. Says whether it was committed.
-    async fn keep(
+    pub(crate) async fn keep(
         &self,
         read: &Read,
         mut entry: Entry,
@@ -222,6 +222,9 @@ impl Inner {
         body: &Bytes,
         shareable: bool,
     ) -> (Arc<Entry>, bool) {
+        if shareable {
+            self.share_later(read);
+        }
         let members = self.members.get().filter(|_| shareable).zip(self.subject(read));
         if let Some((members, subject)) = members {
             let exchange = &members.exchange;

@@ -19,7 +19,7 @@ pub struct Options {
     #[arg(short = 'H', long = "header", value_name = "KEY:VALUE", allow_hyphen_values = true)]
     pub headers: Vec<String>,
 
-    /// Add a string parameter; "a[b]=v" nests, "a[]=v" appends to a list
+    /// Add a string parameter; `a[b]=v` nests, `a[]=v` appends to a list
     #[arg(short = 'f', long = "raw-field", value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub raw_fields: Vec<String>,
 
