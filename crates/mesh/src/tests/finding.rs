@@ -131,7 +131,8 @@ async fn bad_settings_and_taken_ports_are_told() {
     assert!(matches!(start(nothing, Identity::ephemeral(), vec![], 1, vec![]).await, Err(StartError::NoKeys)));
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, below those that the system gives to connections.
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let ports = std::iter::repeat_with(|| rand::random_range(10_000..30_000));
+    ports.into_iter().find(|port| std::net::TcpListener::bind(("0.0.0.0", *port)).is_ok()).unwrap()
 }
