@@ -1,4 +1,4 @@
-//! The predecessor's faults, by their numbers in the list that its users were given: none of them is ghmesh's.
+//! The predecessor's faults, numbered as in `docs/hazards.md`, which says who that is: none of them is ghmesh's.
 
 use ghmesh_github_sim::{Config, Fault, Sim, tokens};
 use ghmesh_tests::daemon::{directory_contains, fleet};
@@ -42,7 +42,7 @@ fn socket_address(multiaddr: &str) -> SocketAddr {
     format!("{}:{}", parts[2], parts[4]).parse().expect("/ip4/…/tcp/…")
 }
 
-// 1. Accepts unauthenticated plaintext from peers; falls back to plaintext when the cipher fails.
+// 1. Strangers' bytes, and clear text.
 
 /// What it sends: a length, then JSON with the entry.
 fn predecessors_entry() -> Vec<u8> {
@@ -141,7 +141,7 @@ async fn fault_1_neither_the_wire_nor_the_disk_holds_plaintext() {
     assert!(!directory_contains(&one.data(), ghmesh_tests::SECRET), "the disk shows the mesh secret");
 }
 
-// 2. No binding of key to value; expired remote entries served.
+// 2. Another key's value, or an expired one.
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_2_every_key_gets_its_own_value_also_from_a_peer() {
@@ -172,7 +172,7 @@ async fn fault_2_an_entry_that_expired_at_a_peer_is_not_served() {
     assert_eq!(github.counters().calls(), 2);
 }
 
-// 3. Expired entries are deleted, so the stale fallback finds nothing; a restart unlinks them.
+// 3. Nothing left for when GitHub limits.
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_3_expired_entries_stay_for_a_stale_answer_also_across_a_restart() {
@@ -194,7 +194,7 @@ async fn fault_3_expired_entries_stay_for_a_stale_answer_also_across_a_restart()
     is_stale(&daemon).await;
 }
 
-// 4. No identity in keys: another token reads private entries, and `/user`.
+// 4. Another token's answers.
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_4_another_token_never_reads_what_was_fetched_with_the_first() {
@@ -220,7 +220,7 @@ async fn fault_4_another_token_never_reads_what_was_fetched_with_the_first() {
     assert_eq!(counters.token("alice").calls, 2, "the same credential shares: its repository and its user, once each");
 }
 
-// 5. Key from the token: per-job `GITHUB_TOKEN`s never share; the shared-secret setting is ignored.
+// 5. A key from whatever token is at hand.
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_5_a_shared_secret_joins_nodes_whose_jobs_have_different_tokens() {
@@ -254,7 +254,7 @@ async fn fault_5_a_jobs_token_is_never_taken_for_the_mesh_secret() {
     assert!(!daemon.log().contains(tokens::ACTIONS), "{}", daemon.log());
 }
 
-// 7. `peer_hits` counted on receipt, "saved" more than asked, rate limits invented, errors returned as empty lists.
+// 7. Figures and limits made up.
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_7_counts_are_of_what_was_asked_and_answered() {
@@ -292,7 +292,7 @@ async fn fault_7_limits_are_githubs_or_none_and_errors_are_errors() {
     assert_eq!((failed.status.as_u16(), failed.json().is_array()), (500, false));
 }
 
-// 8. Writes cached: a second POST is swallowed. Writes invalidate nothing; deleted entries come back.
+// 8. Writes answered from the cache, and forgotten by it.
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_8_two_posts_create_two_issues() {
@@ -353,7 +353,7 @@ async fn fault_8_what_was_deleted_does_not_come_back() {
     }
 }
 
-// 10. Files: `a/b` and `a_b` collide, not atomic, mode 0644, names over 255 bytes lost, never trimmed, old process overwrites.
+// 10. Files.
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_10_names_neither_collide_nor_are_too_long() {
@@ -420,7 +420,7 @@ async fn fault_10_a_second_process_is_told_who_holds_the_directory() {
     assert!(daemon.get(PATH, tokens::ALICE).await.is_hit(), "the first one goes on");
 }
 
-// 11. New random peer id at every start; `/dns4` refused; self-connections; nothing for late joiners.
+// 11. Identity and addresses.
 
 async fn peer_id(daemon: &Daemon) -> String {
     daemon.address().await;
@@ -480,7 +480,7 @@ async fn fault_11_who_joins_late_gets_what_was_fetched_before() {
     assert_eq!((github.counters().calls(), late.count("peer_hits").await), (8, 8));
 }
 
-// 12. The monitor opens its own empty cache and shows zeros; verify says OPERATIONAL with P2P off.
+// 12. Monitors that see nothing, checks that pass.
 
 async fn command(how: &DaemonBuilder, arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = how.command(arguments).output().await.expect("it runs");

@@ -1,4 +1,4 @@
-//! The traps that GitHub lays for caches, each sprung on real processes.
+//! The traps that GitHub lays for caches, numbered as in `docs/hazards.md`, sprung on real processes.
 
 use ghmesh_github_sim::{Config, EtagStyle, Fault, Sim, tokens};
 use ghmesh_tests::daemon::fleet;
