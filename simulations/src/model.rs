@@ -65,6 +65,7 @@ pub(crate) enum Message {
     },
     /// A delivery, or gossip.
     Record(Shared),
+    /// A fetch failed.
     Release(Subject),
 }
 

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-/// Two rounds of searching and waiting at their longest: 150 ms, then ten seconds and the margin.
-const SEARCH_AND_WAIT_MS: u64 = 2 * (150 + 10_050);
+/// Searching and waiting at their longest: 150 ms, ten seconds of waiting in all, and 150 ms for asking a last time.
+const SEARCH_AND_WAIT_MS: u64 = 150 + 10_000 + 150;
 
 /// Nothing is under way so long after the last poll, or it will be for ever.
 const DRAIN_MS: u64 = 120_000;
@@ -256,7 +256,9 @@ impl<'a> World<'a> {
 
     fn called(&mut self, node: NodeIndex, lookup: LookupId, sent_at: Moment, record: Option<Record>) {
         let Some(subject) = self.nodes[node].flights.get(&lookup).map(|flight| flight.subject) else { return };
-        let Some(record) = record else { return self.land(node, lookup, None, Input::Ended { lookup }) };
+        let Some(record) = record else {
+            return self.land(node, lookup, None, Input::Ended { lookup, unshareable: false });
+        };
         let held = Held { record, confirmed_at: self.nodes[node].millis(sent_at) };
         self.nodes[node].store.insert(subject, held);
         let shared = self.nodes[node].share(subject, held, self.now);
@@ -352,7 +354,7 @@ impl<'a> World<'a> {
                     self.send_to(node, to, Message::Record(shared));
                 }
             }
-            Output::Release { to, subject } => self.send_to(node, to, Message::Release(subject)),
+            Output::Release { to, subject, .. } => self.send_to(node, to, Message::Release(subject)),
         }
     }
 
@@ -408,7 +410,7 @@ impl<'a> World<'a> {
             }
             Message::Release(subject) => {
                 let from = self.nodes[from].member;
-                self.tell(node, Input::Released { from, subject });
+                self.tell(node, Input::Released { from, subject, unshareable: false });
             }
         }
     }

@@ -16,6 +16,9 @@ const LOOKUP_ROUND_TRIPS: u32 = 8;
 /// Least and most length of a lease. The upper end bounds how long a caller waits for another's fetch.
 const LEASE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
+/// How often a lessor is told that a fetch goes on: twice within the shortest lease, so that one such message may be lost.
+pub(crate) const RENEWAL: Duration = Duration::from_millis(500);
+
 /// Before anything is measured: GitHub's slow answers take about so long.
 const FIRST_LEASE: Duration = Duration::from_secs(3);
 

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Members that wait for one lease and are pushed its outcome. Those beyond hear of it by gossip, or ask again.
 const MAX_WAITERS: usize = 256;
 
+/// Longest lease, extensions included. Who waits for it has no more patience by then.
+pub(crate) const LONGEST: Duration = Duration::from_secs(10);
+
 /// How much older than it is a confirmation may seem: the origin's `Date` counts whole seconds, and its clock is estimated.
 const DATE_SLACK: Duration = Duration::from_secs(2);
 
@@ -26,18 +29,22 @@ pub(crate) struct Lease {
     pub(crate) holder: Holder,
     /// When it was first granted: what was confirmed before is not its outcome.
     pub(crate) since: Millis,
+    /// When this holder got it.
+    pub(crate) granted: Millis,
     pub(crate) until: Millis,
     pub(crate) waiters: BTreeSet<MemberId>,
 }
 
 impl Lease {
-    /// A grant. Who waited for `earlier` now waits for this.
-    pub(crate) fn new(holder: Holder, now: Millis, until: Millis, earlier: Option<Lease>) -> Self {
+    /// A grant, or the extension of `earlier` where that has the same holder. Who waited for `earlier` now waits for this.
+    pub(crate) fn new(holder: Holder, now: Millis, span: Duration, earlier: Option<Lease>) -> Self {
+        let granted = earlier.as_ref().filter(|lease| lease.holder == holder).map_or(now, |lease| lease.granted);
         let (since, mut waiters) = earlier.map_or((now, BTreeSet::new()), |lease| (lease.since, lease.waiters));
         if let Holder::Member(member) = holder {
             waiters.remove(&member);
         }
-        Lease { holder, since, until, waiters }
+        let until = now.after(span).min(granted.after(LONGEST));
+        Lease { holder, since, granted, until, waiters }
     }
 
     pub(crate) fn wait(&mut self, member: MemberId) {

@@ -10,10 +10,22 @@
 //! lease and hears of another's fetch waits for it; but from a member that outranks its lessor it does so only after giving
 //! the lease back. The order is the same for everybody, so no two holders ever wait for each other.
 //!
+//! A lookup waits for another's fetch as long as this node expects a fetch to take (its own estimate of a lease, whatever a
+//! member states), and then asks again: it is told to wait on only while the fetch goes on. For that, who fetches under a
+//! member's lease asks that member again every half second, which extends the lease. All waits of one lookup together take
+//! at most ten seconds, and so does one lease; beyond, everybody goes alone. Who kept this node waiting in vain for so
+//! long is not waited for again for a minute: its standby decides in its place.
+//!
+//! A fetch that shared nothing is told to who waits, in one of two ways. Either it *failed*: then one of those that waited
+//! fetches in its place and the others wait for that once more, so that a passing fault costs one call more and not one for
+//! each. Or the origin *answered* with what is no other node's (a 404, say): then every node needs a call of its own, and all
+//! make it at once.
+//!
 //! The crate decides and does nothing: [`Fleet::handle`] takes one input and the time and appends outputs, effects as data.
 //! It holds no clock, socket or randomness, so that the same inputs always give the same outputs.
 
 mod budget;
+mod doubts;
 mod lease;
 mod lookup;
 mod rank;
@@ -92,6 +104,8 @@ pub enum Input {
     Ended {
         /// Any lookup.
         lookup: LookupId,
+        /// Whether the origin answered, with what no other node may have: another call would bring no other node more.
+        unshareable: bool,
     },
     /// The shell refused what an [`Output::Use`] offered: wrong MAC, too old, no body to be had.
     Refused {
@@ -141,6 +155,8 @@ pub enum Input {
         from: MemberId,
         /// Of what.
         subject: Subject,
+        /// Whether the origin answered, with what no other node may have.
+        unshareable: bool,
     },
     /// A member connected.
     Joined {
@@ -231,6 +247,8 @@ pub enum Output {
         to: MemberId,
         /// Of what.
         subject: Subject,
+        /// Whether the origin answered, with what no other node may have.
+        unshareable: bool,
     },
 }
 

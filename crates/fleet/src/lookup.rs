@@ -26,7 +26,10 @@ pub(crate) enum Phase {
     /// The shell verifies what a member sent.
     Using,
     /// It was told to go to the origin.
-    Fetching,
+    Fetching {
+        /// Until then its lessors are told now and then that it still does.
+        renew_until: Millis,
+    },
 }
 
 /// One lookup.
@@ -44,10 +47,12 @@ pub(crate) struct Lookup {
     /// Members that granted the lease, or may have: what was lost or came late may have been a grant. They are told how
     /// the lookup ended.
     pub(crate) lessors: BTreeSet<MemberId>,
-    /// A member whose "it came to nothing" overtook its "wait".
-    pub(crate) released: Option<MemberId>,
+    /// A member whose "it came to nothing" overtook its "wait", and whether it said that the answer can't be shared.
+    pub(crate) released: Option<(MemberId, bool)>,
     /// Whether it began anew once, after another's fetch came to nothing. It does so only once.
     pub(crate) restarted: bool,
+    /// When it waits for nobody any more. Set when it first waits.
+    pub(crate) patience: Option<Millis>,
 }
 
 impl Lookup {
@@ -62,6 +67,7 @@ impl Lookup {
             lessors: BTreeSet::new(),
             released: None,
             restarted: false,
+            patience: None,
         }
     }
 
@@ -69,8 +75,13 @@ impl Lookup {
     pub(crate) fn is_searching(&self) -> bool {
         match self.phase {
             Phase::Asking | Phase::Peeking { .. } | Phase::Waiting { .. } => true,
-            Phase::Using | Phase::Fetching => false,
+            Phase::Using | Phase::Fetching { .. } => false,
         }
+    }
+
+    /// Whether it has waited for others as long as it may.
+    pub(crate) fn is_out_of_patience(&self, now: Millis) -> bool {
+        self.patience.is_some_and(|end| end <= now)
     }
 }
 

@@ -2,7 +2,8 @@
 
 mod owner;
 
-use crate::budget::Budgets;
+use crate::budget::{Budgets, RENEWAL};
+use crate::doubts::Doubts;
 use crate::lease::{Holder, Lease};
 use crate::lookup::{Ask, Lookup, Phase};
 use crate::rank::{outranks, owners};
@@ -12,7 +13,8 @@ use ghmesh_model::{MemberId, Millis};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Longest wait for another's fetch, whatever a member claims. Equal to the longest lease.
+/// Longest that one lookup waits for others' fetches, all its waits together, whatever members claim. Equal to the longest
+/// lease; GitHub itself ends what takes it longer.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// Added to the wait that an owner states, for the way of the delivery.
@@ -61,6 +63,7 @@ pub struct Fleet {
     leases: BTreeMap<Subject, Lease>,
     timers: Timers,
     budgets: Budgets,
+    doubts: Doubts,
     counters: Counters,
     last_ask: u64,
 }
@@ -76,6 +79,7 @@ impl Fleet {
             leases: BTreeMap::new(),
             timers: Timers::default(),
             budgets: Budgets::default(),
+            doubts: Doubts::default(),
             counters: Counters::default(),
             last_ask: 0,
         }
@@ -87,7 +91,7 @@ impl Fleet {
             Input::Lookup { lookup, subject, max_age } => self.begin(lookup, subject, max_age, now, out),
             Input::Fetched { lookup, took } => self.fetched(lookup, took, out),
             Input::Found { lookup } => self.found(lookup, out),
-            Input::Ended { lookup } => self.ended(lookup, now, out),
+            Input::Ended { lookup, unshareable } => self.ended(lookup, unshareable, now, out),
             Input::Refused { lookup } => self.refused(lookup, now, out),
             Input::Checked { lookup } => self.checked(lookup, now, out),
             Input::Answered { ask, answer } => self.answered(ask, answer, now, out),
@@ -97,7 +101,7 @@ impl Fleet {
                 out.push(Output::Reply { inquiry, reply });
             }
             Input::Arrived { subject, confirmed_at } => self.arrived(subject, confirmed_at, now, out),
-            Input::Released { from, subject } => self.released(from, subject, now, out),
+            Input::Released { from, subject, unshareable } => self.released(from, subject, unshareable, now, out),
             Input::Joined { member } => {
                 self.members.insert(member);
             }
@@ -153,7 +157,7 @@ impl Fleet {
     fn search(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
         let Some(lookup) = self.lookups.get(&id) else { return };
         if let Some(remaining) = self.let_fetch(&lookup.subject, now) {
-            return self.wait(id, None, remaining, now);
+            return self.wait(id, None, remaining, now, out);
         }
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         lookup.phase = Phase::Asking;
@@ -185,7 +189,7 @@ impl Fleet {
         let subject = lookup.subject;
         if let Some(lease) = self.running(&subject, now).filter(|lease| lease.holder != Holder::Own(id)) {
             let remaining = lease.until.since(now).unwrap_or_default();
-            return self.wait(id, None, remaining, now);
+            return self.wait(id, None, remaining, now, out);
         }
         self.lease_out(subject, Holder::Own(id), now);
         self.peek(id, self.me, now, out);
@@ -199,7 +203,7 @@ impl Fleet {
         let Lookup { subject, until, ref asked, .. } = *lookup;
         let asked = asked.clone();
         if let Some(remaining) = self.let_fetch(&subject, now).filter(|_| outranks(&subject.key, &lessor, &self.me)) {
-            return self.wait(id, None, remaining, now);
+            return self.wait(id, None, remaining, now, out);
         }
         let others: Vec<_> =
             self.ranked(&subject).into_iter().filter(|m| *m != self.me && !asked.contains(m)).collect();
@@ -231,6 +235,9 @@ impl Fleet {
         }
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         lookup.open.remove(&ask);
+        if matches!(lookup.phase, Phase::Fetching { .. }) {
+            return;
+        }
         if lease && answer != Answer::Lease {
             lookup.lessors.remove(&to);
         }
@@ -255,7 +262,7 @@ impl Fleet {
         match lookup.phase {
             Phase::Asking => self.ask_next(id, now, out),
             Phase::Peeking { .. } => self.fetch(id, FetchReason::Leased, now, out),
-            Phase::Waiting { .. } | Phase::Using | Phase::Fetching => {}
+            Phase::Waiting { .. } | Phase::Using | Phase::Fetching { .. } => {}
         }
     }
 
@@ -270,15 +277,22 @@ impl Fleet {
     /// `from` says that somebody fetches.
     fn coming(&mut self, id: LookupId, from: MemberId, wait: Duration, now: Millis, out: &mut Vec<Output>) {
         let Some(lookup) = self.lookups.get(&id) else { return };
-        match lookup.phase {
-            Phase::Asking | Phase::Peeking { .. } if lookup.released == Some(from) => self.restart(id, now, out),
-            Phase::Asking => self.wait(id, Some(from), wait, now),
-            Phase::Peeking { lessor } => {
-                self.wait(id, Some(from), wait, now);
-                self.give_back(id, lessor, from, out);
-            }
-            Phase::Waiting { .. } | Phase::Using | Phase::Fetching => {}
+        let lessor = match lookup.phase {
+            Phase::Asking => None,
+            Phase::Peeking { lessor } => Some(lessor),
+            Phase::Waiting { .. } | Phase::Using | Phase::Fetching { .. } => return,
+        };
+        if self.doubts.has(&from, now) {
+            return self.no_answer(id, now, out);
         }
+        if lookup.is_out_of_patience(now) {
+            return self.fetch(id, FetchReason::Waited, now, out);
+        }
+        if let Some((_, unshareable)) = lookup.released.filter(|(member, _)| *member == from) {
+            return self.waited_in_vain(id, unshareable, now, out);
+        }
+        self.wait(id, Some(from), wait, now, out);
+        lessor.into_iter().for_each(|lessor| self.give_back(id, lessor, from, out));
     }
 
     /// Who holds a lease and now waits for a member that outranks its lessor gives the lease back. So a holder only ever
@@ -288,17 +302,34 @@ impl Fleet {
         let subject = lookup.subject;
         // A node that decides itself asks only lower ranks, so the lessor is another here.
         if outranks(&subject.key, &from, &lessor) && lookup.lessors.remove(&lessor) {
-            out.push(Output::Release { to: lessor, subject });
+            out.push(Output::Release { to: lessor, subject, unshareable: false });
         }
     }
 
-    fn wait(&mut self, id: LookupId, on: Option<MemberId>, wait: Duration, now: Millis) {
+    /// Waits no longer than this node itself expects a fetch to take, and no longer than its patience lasts.
+    fn wait(&mut self, id: LookupId, on: Option<MemberId>, wait: Duration, now: Millis, out: &mut Vec<Output>) {
         self.rest(id);
+        let wait = wait.min(self.budgets.lease()) + WAIT_MARGIN;
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
+        self.counters.waits += u64::from(lookup.patience.is_none());
+        let patience = *lookup.patience.get_or_insert(now.after(MAX_WAIT));
+        if patience <= now {
+            return self.fetch(id, FetchReason::Waited, now, out);
+        }
         lookup.phase = Phase::Waiting { on, come: false };
-        lookup.until = now.after(wait.min(MAX_WAIT) + WAIT_MARGIN);
+        lookup.until = now.after(wait).min(patience);
         self.timers.set(Timer::GiveUp(id), lookup.until);
-        self.counters.waits += 1;
+    }
+
+    /// What a lookup waited for has not come in the time that a fetch should take: asks again, and waits on where it is told
+    /// that the fetch goes on. Its patience does not begin anew.
+    fn wait_over(&mut self, id: LookupId, on: Option<MemberId>, now: Millis, out: &mut Vec<Output>) {
+        self.rest(id);
+        if !self.lookups.get(&id).is_some_and(|lookup| lookup.is_out_of_patience(now)) {
+            return self.search(id, now, out);
+        }
+        on.into_iter().for_each(|member| self.doubts.note(member, now));
+        self.fetch(id, FetchReason::Waited, now, out);
     }
 
     fn fail_open(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
@@ -310,7 +341,10 @@ impl Fleet {
     fn fetch(&mut self, id: LookupId, reason: FetchReason, now: Millis, out: &mut Vec<Output>) {
         self.rest(id);
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
-        lookup.phase = Phase::Fetching;
+        lookup.phase = Phase::Fetching { renew_until: now.after(MAX_WAIT) };
+        if !lookup.lessors.is_empty() {
+            self.timers.set(Timer::Renew(id), now.after(RENEWAL));
+        }
         let subject = lookup.subject;
         if self.running(&subject, now).is_none() {
             self.lease_out(subject, Holder::Own(id), now);
@@ -318,7 +352,28 @@ impl Fleet {
         out.push(Output::Fetch { lookup: id, reason });
     }
 
-    /// Another's fetch came to nothing: ask once more (the owner then lets one of those that waited fetch), then go alone.
+    /// Tells those who let this node fetch that it still does: who holds a lease and asks again has it extended. What they
+    /// answer changes nothing here.
+    fn renew(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
+        self.rest(id);
+        let until = now.after(self.budgets.lookup());
+        let Some(lookup) = self.lookups.get_mut(&id) else { return };
+        match lookup.phase {
+            Phase::Fetching { renew_until } if now < renew_until && !lookup.lessors.is_empty() => {}
+            _ => return,
+        }
+        lookup.until = until;
+        self.timers.set(Timer::Renew(id), now.after(RENEWAL));
+        lookup.lessors.clone().into_iter().for_each(|lessor| self.ask(id, lessor, true, now, out));
+    }
+
+    /// Another's fetch came to nothing. An answer that can't be shared is for each to fetch, at once; after a failure one
+    /// tries again for all.
+    fn waited_in_vain(&mut self, id: LookupId, unshareable: bool, now: Millis, out: &mut Vec<Output>) {
+        if unshareable { self.fetch(id, FetchReason::Waited, now, out) } else { self.restart(id, now, out) }
+    }
+
+    /// Asks once more (the owner then lets one of those that waited fetch), then goes alone.
     fn restart(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
         self.rest(id);
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
@@ -336,7 +391,7 @@ impl Fleet {
         for ask in std::mem::take(&mut lookup.open) {
             self.asks.remove(&ask);
         }
-        [Timer::Hedge(id), Timer::TurnAway(id), Timer::GiveUp(id)]
+        [Timer::Hedge(id), Timer::TurnAway(id), Timer::GiveUp(id), Timer::Renew(id)]
             .into_iter()
             .for_each(|timer| self.timers.cancel(timer));
     }
@@ -370,11 +425,11 @@ impl Fleet {
         }
     }
 
-    fn ended(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
+    fn ended(&mut self, id: LookupId, unshareable: bool, now: Millis, out: &mut Vec<Output>) {
         let Some(Lookup { subject, lessors, .. }) = self.remove(id) else { return };
-        out.extend(lessors.into_iter().map(|to| Output::Release { to, subject }));
+        out.extend(lessors.into_iter().map(|to| Output::Release { to, subject, unshareable }));
         if self.leases.get(&subject).is_some_and(|lease| lease.holder == Holder::Own(id)) {
-            self.abandon(subject, now, out);
+            self.abandon(subject, unshareable, now, out);
         }
     }
 
@@ -391,9 +446,8 @@ impl Fleet {
                 Timer::Hedge(id) => self.hedge(id, now, out),
                 Timer::TurnAway(id) => self.ask_next(id, now, out),
                 Timer::GiveUp(id) => self.give_up(id, now, out),
-                Timer::Lease(subject) => {
-                    self.leases.remove(&subject);
-                }
+                Timer::Renew(id) => self.renew(id, now, out),
+                Timer::Lease(subject) => self.lease_over(subject, now),
             }
         }
     }
@@ -415,8 +469,8 @@ impl Fleet {
         match lookup.phase {
             Phase::Asking => self.fail_open(id, now, out),
             Phase::Peeking { .. } => self.fetch(id, FetchReason::Leased, now, out),
-            Phase::Waiting { .. } => self.restart(id, now, out),
-            Phase::Using | Phase::Fetching => {}
+            Phase::Waiting { on, .. } => self.wait_over(id, on, now, out),
+            Phase::Using | Phase::Fetching { .. } => {}
         }
     }
 
@@ -431,3 +485,5 @@ mod properties;
 mod races;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod waits;

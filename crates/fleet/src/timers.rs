@@ -13,6 +13,8 @@ pub(crate) enum Timer {
     TurnAway(LookupId),
     /// The present phase of a lookup has lasted long enough.
     GiveUp(LookupId),
+    /// A lookup still fetches: its lessors are to know.
+    Renew(LookupId),
     /// A lease ends.
     Lease(Subject),
 }

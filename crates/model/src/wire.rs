@@ -229,6 +229,9 @@ pub enum Request {
         key: WireKey,
         /// F.
         fingerprint: Fingerprint,
+        /// Whether the origin answered, with what no other node may have: who waited needs a call of its own.
+        #[serde(default)]
+        unshareable: bool,
     },
     /// One chunk of a body.
     Body {

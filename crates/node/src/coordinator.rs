@@ -160,6 +160,11 @@ impl Search {
         self.end(|lookup| Input::Fetched { lookup, took });
     }
 
+    /// The origin answered, with what no other node may have.
+    pub(crate) fn unshareable(mut self) {
+        self.end(|lookup| Input::Ended { lookup, unshareable: true });
+    }
+
     fn end(&mut self, input: impl Fn(LookupId) -> Input) {
         if let Some(lookup) = self.lookup.take() {
             let _ = self.commands.try_send(Command::Input(input(lookup)));
@@ -169,7 +174,7 @@ impl Search {
 
 impl Drop for Search {
     fn drop(&mut self) {
-        self.end(|lookup| Input::Ended { lookup });
+        self.end(|lookup| Input::Ended { lookup, unshareable: false });
     }
 }
 
@@ -226,7 +231,7 @@ impl Task {
     }
 
     fn forget(&mut self, input: &Input) {
-        if let Input::Found { lookup } | Input::Fetched { lookup, .. } | Input::Ended { lookup } = input {
+        if let Input::Found { lookup } | Input::Fetched { lookup, .. } | Input::Ended { lookup, .. } = input {
             self.flights.remove(lookup);
         }
     }
@@ -271,8 +276,8 @@ impl Task {
             Output::Fetch { lookup, reason } => self.step(lookup, Step::Fetch(reason)),
             Output::Reply { inquiry, reply } => self.reply(inquiry, reply),
             Output::Deliver { to, subject } => self.deliver(to, subject),
-            Output::Release { to, subject } => {
-                self.push(to, Request::Release { key: subject.key, fingerprint: subject.fingerprint });
+            Output::Release { to, subject: Subject { key, fingerprint }, unshareable } => {
+                self.push(to, Request::Release { key, fingerprint, unshareable });
             }
         }
     }
@@ -314,7 +319,7 @@ impl Task {
             let request = match exchange.records(subject, Duration::MAX) {
                 Some(records) => Request::Deliver { records },
                 // Evicted, or never shared: who waits is to go on.
-                None => Request::Release { key, fingerprint },
+                None => Request::Release { key, fingerprint, unshareable: false },
             };
             let _ = mesh.ask(to, request, PUSH_DEADLINE).await;
         });

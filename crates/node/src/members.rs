@@ -205,8 +205,9 @@ impl Inner {
                 let genuine = records.into_iter().filter(|shared| ghmesh_mesh::is_genuine(&shared.signed));
                 genuine.for_each(|shared| self.queue(shared));
             }
-            Request::Release { key, fingerprint } => {
-                members.coordinator.tell(Input::Released { from, subject: Subject { key, fingerprint } });
+            Request::Release { key, fingerprint, unshareable } => {
+                let subject = Subject { key, fingerprint };
+                members.coordinator.tell(Input::Released { from, subject, unshareable });
                 replier.reply(Response::Ok);
             }
             Request::Body { cid, offset } => {

@@ -1,7 +1,7 @@
 //! The other side: what members ask this node, who waits for whom, and how they are told.
 
 use super::{Fleet, MAX_WAIT};
-use crate::lease::{Holder, Lease};
+use crate::lease::{self, Holder, Lease};
 use crate::lookup::Phase;
 use crate::timers::Timer;
 use crate::{LookupId, Output, Reply, Subject};
@@ -25,7 +25,8 @@ impl Fleet {
         if !lease {
             return Reply::No;
         }
-        self.counters.leases_granted += 1;
+        let renews = self.running(&subject, now).is_some_and(|running| running.holder == Holder::Member(from));
+        self.counters.leases_granted += u64::from(!renews);
         Reply::Lease { span: self.lease_out(subject, Holder::Member(from), now) }
     }
 
@@ -41,14 +42,30 @@ impl Fleet {
     }
 
     pub(super) fn lease_out(&mut self, subject: Subject, holder: Holder, now: Millis) -> Duration {
-        let span = self.budgets.lease();
-        let until = now.after(span);
         let earlier = self.take_lease(&subject);
+        let lease = Lease::new(holder, now, self.budgets.lease(), earlier);
+        let until = lease.until;
         if self.leases.len() < MAX_LEASES {
-            self.leases.insert(subject, Lease::new(holder, now, until, earlier));
+            self.leases.insert(subject, lease);
             self.timers.set(Timer::Lease(subject), until);
         }
-        span
+        until.since(now).unwrap_or_default()
+    }
+
+    /// The end of a lease has come. What this node itself still fetches goes on.
+    pub(super) fn lease_over(&mut self, subject: Subject, now: Millis) {
+        let Some(&Lease { holder, granted, .. }) = self.leases.get(&subject) else { return };
+        let fetches = match holder {
+            Holder::Own(id) => {
+                self.lookups.get(&id).is_some_and(|lookup| matches!(lookup.phase, Phase::Fetching { .. }))
+            }
+            Holder::Member(_) => false,
+        };
+        if fetches && now < granted.after(lease::LONGEST) {
+            self.lease_out(subject, holder, now);
+        } else {
+            self.leases.remove(&subject);
+        }
     }
 
     fn take_lease(&mut self, subject: &Subject) -> Option<Lease> {
@@ -89,28 +106,42 @@ impl Fleet {
     }
 
     /// `from` fetched in vain, or who it told this node to wait for did.
-    pub(super) fn released(&mut self, from: MemberId, subject: Subject, now: Millis, out: &mut Vec<Output>) {
+    pub(super) fn released(
+        &mut self,
+        from: MemberId,
+        subject: Subject,
+        unshareable: bool,
+        now: Millis,
+        out: &mut Vec<Output>,
+    ) {
         if self.leases.get(&subject).is_some_and(|lease| lease.holder == Holder::Member(from)) {
-            self.abandon(subject, now, out);
+            self.abandon(subject, unshareable, now, out);
         }
         let questions = self.asks.values().filter(|ask| ask.to == from).map(|ask| ask.lookup);
         for id in questions.collect::<Vec<_>>() {
             if let Some(lookup) = self.lookups.get_mut(&id).filter(|lookup| lookup.subject == subject) {
-                lookup.released = Some(from);
+                lookup.released = Some((from, unshareable));
             }
         }
-        self.restart_waiting(Some(from), Some(subject), now, out);
+        self.end_waits(Some(from), Some(subject), unshareable, now, out);
     }
 
     /// A lease ended with nothing: who waited is told to go on.
-    pub(super) fn abandon(&mut self, subject: Subject, now: Millis, out: &mut Vec<Output>) {
+    pub(super) fn abandon(&mut self, subject: Subject, unshareable: bool, now: Millis, out: &mut Vec<Output>) {
         let waiters = self.take_lease(&subject).map(|lease| lease.waiters).unwrap_or_default();
-        out.extend(waiters.into_iter().map(|to| Output::Release { to, subject }));
-        self.restart_waiting(None, Some(subject), now, out);
+        out.extend(waiters.into_iter().map(|to| Output::Release { to, subject, unshareable }));
+        self.end_waits(None, Some(subject), unshareable, now, out);
     }
 
-    /// Lets the lookups begin anew that wait on that member's word (`None`: this node's), for one subject or for any.
-    fn restart_waiting(&mut self, on: Option<MemberId>, only: Option<Subject>, now: Millis, out: &mut Vec<Output>) {
+    /// Lets the lookups go on that wait on that member's word (`None`: this node's), for one subject or for any.
+    fn end_waits(
+        &mut self,
+        on: Option<MemberId>,
+        only: Option<Subject>,
+        unshareable: bool,
+        now: Millis,
+        out: &mut Vec<Output>,
+    ) {
         let is_waiting = |phase: &Phase| matches!(phase, Phase::Waiting { on: whom, .. } if *whom == on);
         let waiting: Vec<LookupId> = self
             .lookups
@@ -118,7 +149,7 @@ impl Fleet {
             .filter(|(_, lookup)| only.is_none_or(|only| only == lookup.subject) && is_waiting(&lookup.phase))
             .map(|(id, _)| *id)
             .collect();
-        waiting.into_iter().for_each(|id| self.restart(id, now, out));
+        waiting.into_iter().for_each(|id| self.waited_in_vain(id, unshareable, now, out));
     }
 
     pub(super) fn left(&mut self, member: MemberId, now: Millis, out: &mut Vec<Output>) {
@@ -128,10 +159,10 @@ impl Fleet {
         }
         let held = |(subject, lease): (&Subject, &Lease)| (lease.holder == Holder::Member(member)).then_some(*subject);
         let held: Vec<_> = self.leases.iter().filter_map(held).collect();
-        held.into_iter().for_each(|subject| self.abandon(subject, now, out));
+        held.into_iter().for_each(|subject| self.abandon(subject, false, now, out));
         let unanswered: Vec<_> = self.asks.iter().filter(|(_, ask)| ask.to == member).map(|(id, _)| *id).collect();
         unanswered.into_iter().for_each(|ask| self.ask_failed(ask, now, out));
         // It may have been the one that fetched.
-        self.restart_waiting(Some(member), None, now, out);
+        self.end_waits(Some(member), None, false, now, out);
     }
 }

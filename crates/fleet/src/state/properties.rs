@@ -13,7 +13,7 @@ enum Act {
     Lookup(u8),
     Answer(usize, Answer),
     Fail(usize),
-    /// The flight ends, as it was told to or of itself: 0 found, 1 fetched, else ended.
+    /// The flight ends, as it was told to or of itself: 0 found, 1 fetched, else ended (3 with an answer that can't be shared).
     End(usize, u8),
     Refuse(usize),
     Check(usize),
@@ -30,6 +30,7 @@ enum Act {
     Release {
         from: u8,
         key: u8,
+        unshareable: bool,
     },
     Join(u8),
     Leave(u8),
@@ -51,13 +52,14 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         4 => key.clone().prop_map(Act::Lookup),
         6 => (any::<usize>(), answer).prop_map(|(index, answer)| Act::Answer(index, answer)),
         1 => any::<usize>().prop_map(Act::Fail),
-        3 => (any::<usize>(), 0..3_u8).prop_map(|(index, how)| Act::End(index, how)),
+        3 => (any::<usize>(), 0..4_u8).prop_map(|(index, how)| Act::End(index, how)),
         2 => any::<usize>().prop_map(Act::Refuse),
         2 => any::<usize>().prop_map(Act::Check),
         4 => (member.clone(), key.clone(), any::<bool>(), any::<bool>())
             .prop_map(|(from, key, held, lease)| Act::Inquire { from, key, held, lease }),
         2 => (key.clone(), 0..60_000_u64).prop_map(|(key, age)| Act::Arrive { key, age }),
-        2 => (member.clone(), key).prop_map(|(from, key)| Act::Release { from, key }),
+        2 => (member.clone(), key, any::<bool>())
+            .prop_map(|(from, key, unshareable)| Act::Release { from, key, unshareable }),
         3 => member.clone().prop_map(Act::Join),
         1 => member.prop_map(Act::Leave),
         1 => (0..400_u64).prop_map(Act::RoundTrip),
@@ -165,7 +167,9 @@ impl Outside {
                 let confirmed_at = self.now.before(Duration::from_millis(age));
                 self.give(Input::Arrived { subject: subject(key), confirmed_at });
             }
-            Act::Release { from, key } => self.give(Input::Released { from: member(from), subject: subject(key) }),
+            Act::Release { from, key, unshareable } => {
+                self.give(Input::Released { from: member(from), subject: subject(key), unshareable });
+            }
             Act::Join(number) => self.give(Input::Joined { member: member(number) }),
             Act::Leave(number) => self.give(Input::Left { member: member(number) }),
             Act::RoundTrip(took) => self.give(Input::RoundTrip { took: Duration::from_millis(took) }),
@@ -176,7 +180,7 @@ impl Outside {
             Act::Garbage(number) => {
                 let number = number.saturating_add(1_000_000);
                 self.give(Input::AskFailed { ask: AskId(number) });
-                self.give(Input::Ended { lookup: LookupId(number) });
+                self.give(Input::Ended { lookup: LookupId(number), unshareable: false });
                 self.give(Input::Refused { lookup: LookupId(number) });
                 self.give(Input::Checked { lookup: LookupId(number) });
             }
@@ -199,7 +203,7 @@ impl Outside {
         self.give(match how {
             0 => Input::Found { lookup },
             1 => Input::Fetched { lookup, took: Duration::from_millis(90) },
-            _ => Input::Ended { lookup },
+            _ => Input::Ended { lookup, unshareable: how == 3 },
         });
     }
 
@@ -225,8 +229,8 @@ impl Outside {
         }
         assert_eq!(self.fleet.load(), Load::default());
         assert!(self.flights.is_empty());
-        let searches = Duration::from_millis(150) * 2;
-        let limit = silent_since.after((MAX_WAIT + WAIT_MARGIN) * 2 + searches);
+        // A wait under way, then nobody answers when it asks again.
+        let limit = silent_since.after(MAX_WAIT + Duration::from_millis(150));
         assert!(self.now <= limit, "took until {:?}, silent since {silent_since:?}", self.now);
     }
 }

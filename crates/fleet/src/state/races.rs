@@ -61,7 +61,7 @@ fn two_that_hold_leases_of_two_owners_do_not_wait_for_each_other() {
     assert_eq!(peeks, [ask(2, ranked[0], subject, false, deadline), ask(3, ranked[2], subject, false, deadline)]);
     // The new owner looks for it too, and its own peek may have been told to wait for this node.
     let given_back = bench.give(answer(2, Answer::Coming { wait: SPAN }));
-    assert_eq!(given_back, [Output::Release { to: ranked[1], subject }]);
+    assert_eq!(given_back, [Output::Release { to: ranked[1], subject, unshareable: false }]);
     assert_eq!(bench.confirmed(subject, 40), [Output::Check { lookup: LookupId(1) }]);
     assert_eq!(bench.give(Input::Found { lookup: LookupId(1) }), []);
     assert_eq!(bench.fleet.load(), Load::default());
@@ -72,7 +72,7 @@ fn a_new_owner_whose_predecessor_gets_the_lease_back_fetches() {
     let mut bench = Bench::new();
     let subject = bench.own_and_wait_for_a_standby(SPAN);
     let ranked = bench.ranked(&subject);
-    let peeks = bench.give(Input::Released { from: ranked[1], subject });
+    let peeks = bench.give(Input::Released { from: ranked[1], subject, unshareable: false });
     let deadline = bench.deadline();
     assert_eq!(peeks, [ask(3, ranked[1], subject, false, deadline), ask(4, ranked[2], subject, false, deadline)]);
     bench.give(answer(3, Answer::No));
@@ -130,7 +130,7 @@ fn a_release_that_overtakes_the_word_to_wait_is_remembered() {
     let subject = bench.subject(false);
     let owner = bench.ranked(&subject)[0];
     bench.look_up(1, subject);
-    assert_eq!(bench.give(Input::Released { from: owner, subject }), []);
+    assert_eq!(bench.give(Input::Released { from: owner, subject, unshareable: false }), []);
     let again = bench.give(answer(1, Answer::Coming { wait: SPAN }));
     assert_eq!(again, [ask(2, owner, subject, true, bench.deadline())]);
     assert_eq!(bench.give(answer(2, Answer::Coming { wait: SPAN })), [], "once");
@@ -143,8 +143,8 @@ fn only_who_said_wait_can_end_the_wait() {
     let ranked = bench.ranked(&subject);
     bench.look_up(1, subject);
     bench.give(answer(1, Answer::Coming { wait: SPAN }));
-    assert_eq!(bench.give(Input::Released { from: ranked[1], subject }), []);
-    let again = bench.give(Input::Released { from: ranked[0], subject });
+    assert_eq!(bench.give(Input::Released { from: ranked[1], subject, unshareable: false }), []);
+    let again = bench.give(Input::Released { from: ranked[0], subject, unshareable: false });
     assert_eq!(again, [ask(2, ranked[0], subject, true, bench.deadline())]);
 }
 
@@ -157,8 +157,12 @@ fn a_release_reaches_who_waits_also_where_a_lease_of_another_runs() {
     bench.give(answer(1, Answer::Coming { wait: SPAN }));
     let stranger = (1..5).find(|number| member(*number) != owner).expect("there are four");
     assert_eq!(bench.give(inquired(1, stranger, subject, true)), [replied(1, Reply::Lease { span: SPAN })]);
-    assert_eq!(bench.give(Input::Released { from: owner, subject }), [], "now it waits for the one that this node let");
-    let alone = bench.give(Input::Released { from: member(stranger), subject });
+    assert_eq!(
+        bench.give(Input::Released { from: owner, subject, unshareable: false }),
+        [],
+        "now it waits for the one that this node let"
+    );
+    let alone = bench.give(Input::Released { from: member(stranger), subject, unshareable: false });
     assert_eq!(alone, [fetch(1, FetchReason::Waited)]);
 }
 
@@ -172,8 +176,8 @@ fn the_silent_owner_that_may_have_granted_the_lease_is_told_the_end() {
     bench.pass(63);
     bench.pass(37);
     let told: Vec<_> = ranked[..2].iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
-    let released: Vec<_> = told.iter().map(|to| Output::Release { to: *to, subject }).collect();
-    assert_eq!(bench.give(Input::Ended { lookup: LookupId(1) }), released);
+    let released: Vec<_> = told.iter().map(|to| Output::Release { to: *to, subject, unshareable: false }).collect();
+    assert_eq!(bench.give(Input::Ended { lookup: LookupId(1), unshareable: false }), released);
     assert_eq!(bench.fleet.load(), Load::default());
 }
 
@@ -254,8 +258,8 @@ fn when_the_owners_own_fetch_fails_one_of_those_that_waited_fetches() {
     bench.give(inquired(1, 3, subject, true));
     assert_eq!(bench.look_up(2, subject), [], "a second caller here waits");
     assert_eq!(bench.pass(150), [fetch(1, FetchReason::Leased)]);
-    let out = bench.give(Input::Ended { lookup: LookupId(1) });
-    assert_eq!(out[0], Output::Release { to: member(3), subject });
+    let out = bench.give(Input::Ended { lookup: LookupId(1), unshareable: false });
+    assert_eq!(out[0], Output::Release { to: member(3), subject, unshareable: false });
     assert!(matches!(out[1..], [Output::Ask { lease: false, .. }, Output::Ask { lease: false, .. }]), "{out:?}");
     let wait = bench.give(inquired(2, 3, subject, true));
     assert!(matches!(wait[..], [Output::Reply { reply: Reply::Coming { .. }, .. }]), "{wait:?}");

@@ -175,7 +175,7 @@ fn a_lease_holder_that_dies_lets_another_fetch() {
     bench.give(inquired(2, 2, subject, true));
     assert_eq!(bench.look_up(9, subject), []);
     let out = bench.give(Input::Left { member: member(1) });
-    assert_eq!(out[0], Output::Release { to: member(2), subject });
+    assert_eq!(out[0], Output::Release { to: member(2), subject, unshareable: false });
     assert!(
         out[1..].iter().all(|output| matches!(output, Output::Ask { lease: false, .. })),
         "the own lookup takes the lease and peeks: {out:?}"
@@ -185,30 +185,14 @@ fn a_lease_holder_that_dies_lets_another_fetch() {
 }
 
 #[test]
-fn a_waiter_asks_once_more_and_then_goes_alone() {
-    let mut bench = Bench::new();
-    let subject = bench.subject(false);
-    let owner = bench.ranked(&subject)[0];
-    bench.look_up(1, subject);
-    let coming = Answer::Coming { wait: Duration::from_secs(3600) };
-    assert_eq!(bench.give(Input::Answered { ask: AskId(1), answer: coming }), []);
-    assert_eq!(bench.pass(10_000), [], "a wait is bounded whatever a member claims");
-    let deadline = bench.now.after(Duration::from_millis(200));
-    assert_eq!(bench.pass(50), [ask(2, owner, subject, true, deadline)]);
-    bench.give(Input::Answered { ask: AskId(2), answer: coming });
-    let alone = bench.pass(10_050);
-    assert_eq!(alone, [Output::Fetch { lookup: LookupId(1), reason: FetchReason::Waited }]);
-}
-
-#[test]
 fn a_fetch_with_nothing_to_share_releases_owner_and_waiters() {
     let mut bench = Bench::new();
     let subject = bench.subject(true);
     bench.give(inquired(1, 1, subject, true));
     bench.give(inquired(2, 2, subject, true));
-    let released = bench.give(Input::Released { from: member(1), subject });
-    assert_eq!(released, [Output::Release { to: member(2), subject }]);
-    let strangers = bench.give(Input::Released { from: member(4), subject });
+    let released = bench.give(Input::Released { from: member(1), subject, unshareable: false });
+    assert_eq!(released, [Output::Release { to: member(2), subject, unshareable: false }]);
+    let strangers = bench.give(Input::Released { from: member(4), subject, unshareable: false });
     assert_eq!(strangers, [], "who holds no lease releases none");
 }
 

@@ -77,7 +77,11 @@ pub(super) fn request() -> impl Strategy<Value = Request> {
         (names.clone(), any::<u64>(), any::<bool>())
             .prop_map(|((key, fingerprint), max_age_ms, lease)| Request::Have { key, fingerprint, max_age_ms, lease }),
         records().prop_map(|records| Request::Deliver { records }),
-        names.prop_map(|(key, fingerprint)| Request::Release { key, fingerprint }),
+        (names, any::<bool>()).prop_map(|((key, fingerprint), unshareable)| Request::Release {
+            key,
+            fingerprint,
+            unshareable
+        }),
         any::<([u8; 32], u64)>().prop_map(|(cid, offset)| Request::Body { cid: BodyCid(cid), offset }),
     ]
 }
