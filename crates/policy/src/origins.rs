@@ -85,6 +85,8 @@ struct Name {
 pub struct Origins {
     apis: Vec<Api>,
     names: Vec<Name>,
+    /// The daemon's TCP listeners.
+    addresses: Vec<SocketAddr>,
 }
 
 /// The public GitHub's API.
@@ -108,7 +110,13 @@ impl Origins {
             Some(url) => Api::at_url(url, &hosts, &mut problems).into_iter().collect(),
             None => hosts.iter().map(|host| Api::at_host(host)).collect(),
         };
-        if problems.is_empty() { Ok(Origins { apis, names }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Origins { apis, names, addresses: Vec::new() }) } else { Err(problems) }
+    }
+
+    /// Makes the addresses that the daemon listens on names of it over the unix socket too, where the listener itself has none.
+    #[must_use]
+    pub fn listening_on(self, addresses: Vec<SocketAddr>) -> Self {
+        Origins { addresses, ..self }
     }
 
     /// The canonical authorities of the APIs: the keys under which everything about them is kept.

@@ -111,9 +111,21 @@ impl Origins {
             .any(|own| own.host == named.name.host && (own.port.is_none() || own.port == named.name.port));
         configured
             || match listener {
-                Listener::Unix => named.name.is_loopback(),
+                Listener::Unix => self.is_own_over_unix(&named.name),
                 Listener::Tcp { address, loopback } => is_address(named, *address, *loopback),
             }
+    }
+
+    /// Clients of a unix socket are given a URL without a port (`http://localhost/`), for there is none, or the daemon's own.
+    fn is_own_over_unix(&self, name: &Name) -> bool {
+        let listens = |address: &SocketAddr| {
+            let same_ip = name.ip() == Some(address.ip().to_canonical());
+            name.port == Some(address.port()) && (same_ip || name.is_loopback() && is_reached_by_loopback(*address))
+        };
+        match name.port {
+            None | Some(80) => name.is_loopback(),
+            Some(_) => self.addresses.iter().any(listens),
+        }
     }
 
     fn elsewhere(
@@ -206,6 +218,11 @@ fn enterprise(path: &str) -> Option<View<'_>> {
 /// The rest of `path` below `prefix`, which ends at a slash or the end.
 fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn is_reached_by_loopback(address: SocketAddr) -> bool {
+    let ip = address.ip().to_canonical();
+    ip.is_loopback() || ip.is_unspecified()
 }
 
 fn is_address(named: &Named, address: SocketAddr, loopback: bool) -> bool {

@@ -162,6 +162,20 @@ fn beyond_loopback_any_address_with_the_port_may_be_ours() {
 }
 
 #[test]
+fn over_the_unix_socket_only_the_daemons_own_address_is_the_daemon() {
+    let listening = github().listening_on(vec!["127.0.0.1:9180".parse().unwrap(), "10.1.2.3:9181".parse().unwrap()]);
+    for host in ["localhost", "127.0.0.1", "[::1]:80", "localhost:9180", "127.0.0.1:9180", "10.1.2.3:9181"] {
+        let target =
+            route(&listening, &Listener::Unix, "/user", host).unwrap_or_else(|refusal| panic!("{host}: {refusal}"));
+        assert_eq!(target.upstream_uri(), "https://api.github.com/user");
+    }
+    for host in ["localhost:3000", "127.0.0.1:9181", "[::1]:22", "10.1.2.3:9180", "10.1.2.3", "127.0.0.1:443"] {
+        let refusal = route(&listening, &Listener::Unix, "/user", host).unwrap_err();
+        assert!(matches!(refusal, Refusal::HostNotAllowed { .. }), "{host}: {refusal:?}");
+    }
+}
+
+#[test]
 fn requests_that_say_two_things_or_nothing_are_refused() {
     let refused = |method: Method, uri: &str, pairs: &[(&str, &str)]| {
         let refusal = github().route(&request(&method, uri, pairs), &tcp(), &never).unwrap_err();
