@@ -8,7 +8,7 @@ use crate::etag;
 use crate::headers::end_to_end;
 use crate::links::Base;
 use crate::storable;
-use crate::{Conditionals, Pass, PassReason, Read};
+use crate::{Conditionals, Pass, Read};
 use bytes::Bytes;
 use ghmesh_model::{Entry, Millis};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -144,17 +144,7 @@ fn is_unchanged(conditionals: &Conditionals, origin: &HeaderMap) -> bool {
 /// written as the caller's, and why it was forwarded.
 pub fn pass_headers(pass: &Pass, status: StatusCode, origin: &HeaderMap) -> HeaderMap {
     let mut headers = rewritten(&pass.base, origin);
-    let reason = match pass.reason {
-        PassReason::Method | PassReason::GraphQl => "method",
-        PassReason::NoStore => "request",
-        PassReason::NotApi
-        | PassReason::Mode
-        | PassReason::Route
-        | PassReason::Header(_)
-        | PassReason::CredentialInQuery
-        | PassReason::TargetTooLong
-        | PassReason::Body => "bypass",
-    };
+    let reason = pass.reason.forward();
     append(&mut headers, CACHE_STATUS, &format!("{CACHE}; fwd={reason}; fwd-status={}", status.as_u16()));
     headers
 }

@@ -1,7 +1,7 @@
 //! Which requests may be answered from the cache.
 //!
 //! A read is sent upstream with exactly these headers: `Accept`, `Authorization` and `X-GitHub-Api-Version` as the caller sent
-//! them, and a constant `User-Agent` and `Accept-Encoding`. The cache key, the credential and the ETag come from that final
+//! them, a constant `User-Agent` and `Accept-Encoding`, and `CDN-Loop`, which no answer depends on. The cache key, the credential and the ETag come from that final
 //! request, so what is keyed is what was asked. A client's header is therefore one of three kinds: it is sent; or it is known to
 //! change nothing in a read's answer and left out (`LEFT_OUT`); or the request passes through with it, around the cache.
 
@@ -10,6 +10,7 @@ use crate::credential::Credential;
 use crate::headers;
 use crate::invalidation;
 use crate::links::Base;
+use crate::loops::CDN_LOOP;
 use crate::origins::{Listener, Origins, Routed};
 use crate::refusal::Refusal;
 use crate::target::{Target, TargetKind};
@@ -30,11 +31,12 @@ const SENT: [HeaderName; 3] = [header::ACCEPT, header::AUTHORIZATION, API_VERSIO
 ///
 /// gh sends `Time-Zone` (for dates that it writes), `Graphql-Features` and a `Content-Type` with every GET. Node's fetch sends
 /// `Accept-Language: *` and `Sec-Fetch-Mode`. Proxies and tracers add theirs. Conditionals and directives are answered here.
-const LEFT_OUT: [&str; 29] = [
+const LEFT_OUT: [&str; 30] = [
     "accept-encoding",
     "accept-language",
     "baggage",
     "cache-control",
+    "cdn-loop",
     "content-length",
     "content-type",
     "date",
@@ -156,6 +158,23 @@ pub enum PassReason {
     TargetTooLong,
     /// A GET or HEAD with a body.
     Body,
+}
+
+impl PassReason {
+    /// Why the request goes forward, as RFC 9211 §2.2 names it.
+    pub fn forward(&self) -> &'static str {
+        match self {
+            PassReason::Method | PassReason::GraphQl => "method",
+            PassReason::NoStore => "request",
+            PassReason::NotApi
+            | PassReason::Mode
+            | PassReason::Route
+            | PassReason::Header(_)
+            | PassReason::CredentialInQuery
+            | PassReason::TargetTooLong
+            | PassReason::Body => "bypass",
+        }
+    }
 }
 
 /// Decides what to do with a request. `granted` tells whether a redirect of GitHub's has lately named an authority.
@@ -298,6 +317,10 @@ fn upstream(headers: &HeaderMap) -> HeaderMap {
             value.set_sensitive(name == header::AUTHORIZATION);
             sent.insert(name, value);
         }
+    }
+    // "intermediaries […] MUST NOT remove this header field" (RFC 8586 §2)
+    for cache in headers.get_all(CDN_LOOP) {
+        sent.append(CDN_LOOP, cache.clone());
     }
     // The ETag is a hash of the plain bytes, and so is the body's name here.
     sent.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));

@@ -53,6 +53,11 @@ pub enum Refusal {
     /// `CONNECT`.
     #[error("CONNECT is not served here: give the client this daemon's URL or socket, or use an http:// URL")]
     Connect,
+    /// It bears this daemon's own mark ([`crate::LoopMark`]).
+    #[error(
+        "this request was sent by this very daemon: origin.url, origin.hosts or the request's host leads back to it instead of to GitHub"
+    )]
+    Loop,
     /// Something that only the origin can do, while `policy.mode` is `offline`.
     #[error("{what} needs GitHub, which is never called while policy.mode is offline")]
     Offline {
@@ -67,6 +72,7 @@ impl Refusal {
         match self {
             Refusal::HostNotAllowed { .. } => StatusCode::MISDIRECTED_REQUEST,
             Refusal::Connect => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::Loop => StatusCode::LOOP_DETECTED,
             Refusal::Offline { .. } => StatusCode::GATEWAY_TIMEOUT,
             Refusal::HostMissing
             | Refusal::HostRepeated
