@@ -6,8 +6,8 @@ use crate::config::Config;
 use crate::metrics::GatewayTotals;
 use crate::rescue::{self, Trouble};
 use bytes::Bytes;
-use ghmesh_node::{Body, Node};
-use ghmesh_policy::{Listener, Origins, PassReason, Plan, PolicyConfig};
+use ghmesh_node::{Body, Failure, Node};
+use ghmesh_policy::{Listener, LoopMark, Origins, Plan, PolicyConfig, Refusal};
 use http::header::{ORIGIN, TRANSFER_ENCODING};
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
@@ -24,6 +24,7 @@ struct Inner {
     node: Node,
     origins: Origins,
     policy: PolicyConfig,
+    mark: LoopMark,
     connections: AtomicU64,
     refused: AtomicU64,
 }
@@ -31,8 +32,9 @@ struct Inner {
 impl Gateway {
     /// A gateway before `node`. It listens nowhere: [`crate::Server::bind`] does that.
     pub fn new(config: Config, node: Node, origins: Origins, policy: PolicyConfig) -> Self {
-        let counts = (AtomicU64::new(0), AtomicU64::new(0));
-        Gateway(Arc::new(Inner { config, node, origins, policy, connections: counts.0, refused: counts.1 }))
+        let origins = origins.listening_on(config.listen.clone());
+        let (connections, refused) = (AtomicU64::new(0), AtomicU64::new(0));
+        Gateway(Arc::new(Inner { config, node, origins, policy, mark: new_mark(), connections, refused }))
     }
 
     /// As given to [`Gateway::new`].
@@ -59,23 +61,28 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let Inner { config, node, origins, policy, .. } = &*self.0;
+        let Inner { config, node, origins, policy, mark, .. } = &*self.0;
         let (head, body) = request.into_parts();
         check_site(&head.headers)?;
         if admin::is_ours(head.uri.path()) {
             return admin::answer(&head, listener, config, node, self.totals());
         }
         check_coding(&head.headers)?;
+        if mark.is_on(&head.headers) {
+            return Err(Refusal::Loop.into());
+        }
         // A redirect is followed to read what it names, never to write there.
         let granted = |authority: &str| head.method.is_safe() && node.is_granted(authority);
         match ghmesh_policy::classify(&head, origins, listener, &granted, policy)? {
-            Plan::Read(read) => {
+            Plan::Read(mut read) => {
                 drop(body);
+                mark.put_on(&mut read.upstream);
                 node.lookup(*read).await.map_err(|failure| Trouble::Failed { failure, forward: "miss" })
             }
-            Plan::Pass(pass) => {
+            Plan::Pass(mut pass) => {
                 let body = body.map_err(Into::into).boxed_unsync();
-                let forward = if pass.reason == PassReason::Method { "method" } else { "bypass" };
+                let forward = pass.reason.forward();
+                mark.put_on(&mut pass.headers);
                 node.forward(*pass, head.method, body).await.map_err(|failure| Trouble::Failed { failure, forward })
             }
         }
@@ -84,6 +91,8 @@ impl Gateway {
     /// Logs trouble, once, and makes its response.
     fn rescue(&self, trouble: &Trouble) -> Response<Body> {
         match trouble {
+            // Callers break off as they please, some with every job.
+            Trouble::Failed { failure: Failure::ClientBody { .. }, .. } => tracing::debug!(%trouble, "a caller broke off"),
             Trouble::Failed { .. } => tracing::warn!(%trouble, "a request failed"),
             Trouble::CrossSite(_) | Trouble::TransferCoding(_) | Trouble::Admin(_) | Trouble::Refused(_) => {
                 self.0.refused.fetch_add(1, Ordering::Relaxed);
@@ -113,6 +122,12 @@ impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Differs from every other daemon's, and from an earlier one's here.
+fn new_mark() -> LoopMark {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    LoopMark::new(RandomState::new().build_hasher().finish())
 }
 
 /// Refuses what a browser sends for a web site: any page in it can make it call a loopback port. `Origin` comes with every

@@ -4,7 +4,8 @@
 //! from the `node`. [`Server`] brings it requests: listeners, connections, limits, shutdown. hyper parses; what it or policy
 //! refuses, and every failure of the node, becomes a response in one place, with words that its reader can act on.
 //!
-//! Nothing is cached, fetched or decided about GitHub here, and nothing is added to a request that goes on.
+//! Nothing is cached, fetched or decided about GitHub here, and nothing is added to a request that goes on but the mark by which
+//! this daemon would know it again.
 
 mod admin;
 pub mod config;
@@ -12,6 +13,7 @@ mod gateway;
 mod listener;
 mod metrics;
 mod parser_errors;
+mod places;
 mod rescue;
 mod serve;
 mod stall;

@@ -2,16 +2,24 @@
 //!
 //! What a request means is not decided here: that is [`Gateway::handle`].
 
+use crate::BoxError;
 use crate::config::{Config, Limits};
 use crate::gateway::Gateway;
 use crate::listener::{self, BindError, UnixSocket};
+use crate::places::{Call, Place, Places, Seat};
 use crate::stall::PatientIo;
+use bytes::Bytes;
+use ghmesh_node::Body;
 use ghmesh_policy::Listener;
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -46,11 +54,9 @@ enum Arrival {
 struct Connection {
     gateway: Gateway,
     http: http1::Builder,
-    stop: Stop,
 }
 
 /// Tells that the server stops: its sender is dropped.
-#[derive(Clone)]
 struct Stop(watch::Receiver<()>);
 
 impl Stop {
@@ -94,8 +100,8 @@ impl Server {
         let mut doors = JoinSet::new();
         for door in self.doors {
             let http = protocol(self.gateway.config());
-            let connection = Connection { gateway: self.gateway.clone(), http, stop: Stop(stop.clone()) };
-            doors.spawn(door.serve(connection));
+            let connection = Connection { gateway: self.gateway.clone(), http };
+            doors.spawn(door.serve(connection, Stop(stop.clone())));
         }
         shutdown.await;
         drop(serving);
@@ -127,27 +133,29 @@ impl Door {
     }
 
     /// The door's loop. It owns its connections' tasks, so that they end with it.
-    async fn serve(self, connection: Connection) {
+    async fn serve(self, connection: Connection, mut stop: Stop) {
         let limits = connection.gateway.config().limits;
         let loopback = self.local_address().is_some_and(|address| address.ip().to_canonical().is_loopback());
-        let mut stop = connection.stop.clone();
+        let mut places = Places::new(limits.connections);
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 () = stop.asked() => break,
                 Some(ended) = connections.join_next() => report(ended),
-                arrival = self.accept(), if connections.len() < limits.connections => match arrival {
-                    Ok(Arrival::Tcp(stream, address)) => {
-                        connections.spawn(connection.clone().converse(stream, Listener::Tcp { address, loopback }));
-                    }
-                    Ok(Arrival::Unix(stream)) => {
-                        connections.spawn(connection.clone().converse(stream, Listener::Unix));
+                arrival = self.accept() => match arrival {
+                    Ok(arrival) => {
+                        let place = tokio::select! {
+                            () = stop.asked() => break,
+                            place = places.take() => place,
+                        };
+                        connections.spawn(connection.clone().receive(arrival, loopback, place));
                     }
                     Err(error) => pause_after(&error).await,
                 },
             }
         }
         drop(self);
+        places.close();
         drain(connections, limits).await;
     }
 
@@ -195,6 +203,9 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
+/// A client that has said all it will say, and ends its side, still gets its answer (`half_close`): TCP does not tell that from
+/// a client that is gone, so that a call whose client is gone ends when its answer can't be written.
+///
 /// Not `pipeline_flush`: with it hyper 1.12 buffers a response without bound when its reader is slow, and does not flush
 /// the answer to a malformed request.
 fn protocol(config: &Config) -> http1::Builder {
@@ -202,34 +213,77 @@ fn protocol(config: &Config) -> http1::Builder {
     let Limits { head_bytes, head_timeout, .. } = config.limits;
     http.timer(TokioTimer::new())
         .header_read_timeout(head_timeout)
+        .half_close(true)
         .max_buf_size(head_bytes)
         .max_header_size(head_bytes);
     http
 }
 
 impl Connection {
-    async fn converse<T>(mut self, stream: T, listener: Listener)
+    async fn receive(self, arrival: Arrival, loopback: bool, place: Place) {
+        match arrival {
+            Arrival::Tcp(stream, address) => self.converse(stream, Listener::Tcp { address, loopback }, place).await,
+            Arrival::Unix(stream) => self.converse(stream, Listener::Unix, place).await,
+        }
+    }
+
+    async fn converse<T>(self, stream: T, listener: Listener, place: Place)
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let gateway = &self.gateway;
         let _open = gateway.opened();
-        let io = PatientIo::new(stream, gateway.config().limits.stall_timeout);
+        let seat = place.seat();
+        let io = PatientIo::new(stream, gateway.config().limits.stall_timeout, seat.clone());
         let service = hyper::service::service_fn(|request| async move {
-            Ok::<_, Infallible>(gateway.handle(request, &listener).await)
+            seat.answering();
+            let response = gateway.handle(request, &listener).await;
+            Ok::<_, Infallible>(response.map(|body| Answer { body, seat: seat.clone() }))
         });
         let mut talk = std::pin::pin!(self.http.serve_connection(io, service));
         let ended = tokio::select! {
             biased;
             ended = talk.as_mut() => ended,
-            () = self.stop.asked() => {
-                talk.as_mut().graceful_shutdown();
-                talk.await
-            }
+            call = place.called() => match call {
+                Call::Leave => return tracing::debug!("a connection that waited gave its place to a newcomer"),
+                Call::Finish => {
+                    talk.as_mut().graceful_shutdown();
+                    talk.await
+                }
+            },
         };
         if let Err(error) = ended {
             log_end(&error);
         }
+    }
+}
+
+/// An answer's body, which tells its connection's place of its end.
+struct Answer {
+    body: Body,
+    seat: Arc<Seat>,
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.seat.answered();
+    }
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

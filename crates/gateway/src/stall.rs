@@ -1,12 +1,15 @@
-//! Patience with clients that stop reading: a connection that takes nothing at all for too long ends with a timeout.
+//! Patience with clients that stop reading: a connection that takes nothing at all for too long ends with a timeout. And word to
+//! the connection's place when everything written has left.
 //!
 //! Costs nothing while bytes move: the timer is made at the first wait and thrown away with the next byte. How long a
 //! request's head may take is hyper's business, and how long its body, the origin client's.
 
 use crate::parser_errors::Substitute;
+use crate::places::Seat;
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -42,11 +45,12 @@ pub(crate) struct PatientIo<T> {
     inner: TokioIo<T>,
     patience: Patience,
     substitute: Option<Substitute>,
+    seat: Arc<Seat>,
 }
 
 impl<T> PatientIo<T> {
-    pub(crate) fn new(stream: T, limit: Duration) -> Self {
-        PatientIo { inner: TokioIo::new(stream), patience: Patience::new(limit), substitute: None }
+    pub(crate) fn new(stream: T, limit: Duration, seat: Arc<Seat>) -> Self {
+        PatientIo { inner: TokioIo::new(stream), patience: Patience::new(limit), substitute: None, seat }
     }
 }
 
@@ -93,7 +97,9 @@ impl<T: AsyncWrite + Unpin> hyper::rt::Write for PatientIo<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        let flushed = ready!(Pin::new(&mut self.inner).poll_flush(cx));
+        self.seat.flushed();
+        Poll::Ready(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -110,7 +116,7 @@ mod tests {
     async fn a_writer_is_given_up_only_when_nothing_moves() {
         use tokio::io::AsyncReadExt;
         let (ours, mut theirs) = tokio::io::duplex(1024);
-        let mut io = PatientIo::new(ours, Duration::from_secs(10));
+        let mut io = PatientIo::new(ours, Duration::from_secs(10), Seat::alone());
         let mut write = async |bytes: &[u8]| {
             std::future::poll_fn(|cx| hyper::rt::Write::poll_write(Pin::new(&mut io), cx, bytes)).await
         };

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 use support::{DEADLINE, Front, answer, ask, eventually};
@@ -10,6 +11,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const HEALTH: &[u8] = b"GET /_ghmesh/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// Answered when the upstream's gate opens.
+const WAIT: &[u8] = b"POST /wait HTTP/1.1\r\nHost: api.github.com\r\nContent-Length: 0\r\n\r\n";
+
+/// What a client sees at the end of a connection: no more bytes, or a reset.
+async fn end(stream: &mut TcpStream) -> Result<usize, ErrorKind> {
+    let read = tokio::time::timeout(DEADLINE, stream.read(&mut [0; 1])).await.expect("an end in time");
+    read.map_err(|error| error.kind())
+}
 
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order_on_one_connection() {
@@ -57,16 +67,87 @@ async fn headers_of_one_hop_end_here() {
 }
 
 #[tokio::test]
-async fn beyond_the_limit_connections_wait() {
+async fn beyond_the_limit_a_newcomer_waits_while_all_are_being_answered() {
     let front = Front::with(|config| config.limits.connections = 1).await;
     let mut first = front.connect().await;
-    assert_eq!(ask(&mut first, HEALTH).await.status, 200);
+    first.write_all(WAIT).await.unwrap();
+    eventually("the call arrived", || front.upstream_calls() == 1).await;
     let mut second = front.connect().await;
     second.write_all(HEALTH).await.unwrap();
     let early = tokio::time::timeout(Duration::from_millis(200), second.readable()).await;
     assert!(early.is_err(), "served beyond the limit");
-    drop(first);
+    front.upstream.gate.add_permits(1);
+    assert_eq!(tokio::time::timeout(DEADLINE, answer(&mut first)).await.unwrap().status, 200);
     assert_eq!(tokio::time::timeout(DEADLINE, answer(&mut second)).await.unwrap().status, 200);
+    assert_eq!(end(&mut first).await, Ok(0), "it was answered, so that its place was free for the second");
+}
+
+#[tokio::test]
+async fn beyond_the_limit_whoever_has_waited_longest_makes_room() {
+    let front = Front::with(|config| config.limits.connections = 2).await;
+    let mut slow = front.connect().await;
+    slow.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
+    let mut idle = front.connect().await;
+    assert_eq!(ask(&mut idle, HEALTH).await.status, 200);
+    let mut newcomer = front.connect().await;
+    assert_eq!(ask(&mut newcomer, HEALTH).await.status, 200);
+    assert!(matches!(end(&mut slow).await, Ok(0) | Err(ErrorKind::ConnectionReset)), "half a head keeps no place");
+    assert_eq!(ask(&mut idle, HEALTH).await.status, 200, "it had waited for less time");
+    let mut next = front.connect().await;
+    assert_eq!(ask(&mut next, HEALTH).await.status, 200);
+    assert_eq!(end(&mut newcomer).await, Ok(0), "idle for longer than the other");
+    assert_eq!(ask(&mut idle, HEALTH).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_read_slowly_is_not_cut_for_a_newcomer() {
+    const BYTES: usize = 32 * 1024 * 1024;
+    let front = Front::with(|config| config.limits.connections = 1).await;
+    let mut slow = front.connect().await;
+    slow.write_all(format!("POST /big/{BYTES} HTTP/1.1\r\nHost: api.github.com\r\n\r\n").as_bytes()).await.unwrap();
+    slow.read_exact(&mut [0; 1024]).await.unwrap();
+    let mut newcomer = front.connect().await;
+    newcomer.write_all(HEALTH).await.unwrap();
+    let mut rest = Vec::new();
+    tokio::time::timeout(DEADLINE, slow.read_to_end(&mut rest)).await.unwrap().unwrap();
+    assert!(rest.len() > BYTES - 1024, "{} bytes", rest.len());
+    assert_eq!(tokio::time::timeout(DEADLINE, answer(&mut newcomer)).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_ends_its_side_is_answered() {
+    let front = Front::start().await;
+    for request in [HEALTH, WAIT] {
+        let mut stream = front.connect().await;
+        stream.write_all(request).await.unwrap();
+        stream.shutdown().await.unwrap();
+        front.upstream.gate.add_permits(1);
+        assert_eq!(tokio::time::timeout(DEADLINE, answer(&mut stream)).await.unwrap().status, 200);
+        assert_eq!(end(&mut stream).await, Ok(0));
+    }
+    let mut silent = front.connect().await;
+    silent.shutdown().await.unwrap();
+    assert_eq!(end(&mut silent).await, Ok(0), "without a request there is nothing to answer");
+}
+
+#[tokio::test]
+async fn a_request_that_comes_back_is_refused_instead_of_going_round() {
+    // The upstream tells what it received; a gateway that called itself would receive the same.
+    let front = Front::start().await;
+    for request in ["POST /headers HTTP/1.1\r\nContent-Length: 0\r\n", "GET /headers HTTP/1.1\r\n"] {
+        let ask = |marks: &str| format!("{request}Host: api.github.com\r\nCDN-Loop: other.example\r\n{marks}\r\n");
+        let received = front.raw(ask("").as_bytes()).await.json();
+        let marks: Vec<_> = received.as_array().unwrap().iter().filter(|pair| pair[0] == "cdn-loop").collect();
+        let [other, own] = marks[..] else { panic!("{received}") };
+        assert_eq!(other[1], "other.example", "marks of others go on");
+        let own = own[1].as_str().unwrap();
+        let calls = front.upstream_calls();
+        let reply = front.raw(ask(&format!("CDN-Loop: {own}\r\n")).as_bytes()).await;
+        assert_eq!((reply.status, front.upstream_calls()), (508, calls));
+        assert!(reply.message().contains("origin.url"), "{}", reply.message());
+        let stranger = front.raw(ask("CDN-Loop: ghmesh-0000000000000000\r\n").as_bytes()).await;
+        assert_eq!(stranger.status, 200, "another daemon may send its requests here");
+    }
 }
 
 #[tokio::test]
@@ -119,7 +200,7 @@ async fn stopping_lets_requests_finish_and_takes_no_more() {
     let mut idle = front.connect().await;
     assert_eq!(ask(&mut idle, HEALTH).await.status, 200);
     let mut busy = front.connect().await;
-    busy.write_all(b"POST /wait HTTP/1.1\r\nHost: api.github.com\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    busy.write_all(WAIT).await.unwrap();
     eventually("the call arrived", || front.upstream_calls() == 1).await;
     let (address, socket) = (front.address, front.socket.clone());
     front.stop();
@@ -141,7 +222,7 @@ async fn stopping_lets_requests_finish_and_takes_no_more() {
 async fn stopping_takes_no_longer_than_the_grace() {
     let mut front = Front::with(|config| config.limits.grace = Duration::from_millis(200)).await;
     let mut busy = front.connect().await;
-    busy.write_all(b"POST /wait HTTP/1.1\r\nHost: api.github.com\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    busy.write_all(WAIT).await.unwrap();
     eventually("the call arrived", || front.upstream_calls() == 1).await;
     let begun = Instant::now();
     tokio::time::timeout(DEADLINE, front.stop()).await.unwrap().unwrap();

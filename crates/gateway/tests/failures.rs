@@ -54,6 +54,21 @@ async fn an_origin_that_is_down_is_a_502() {
 }
 
 #[tokio::test]
+async fn a_failure_names_the_reason_for_going_forward_that_a_success_would() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let gateway = support::node::gateway(Config::default(), &format!("http://{nobody}"), directory.path(), impatient());
+    for (request, forward) in [
+        (request(Method::GET, "/repos/o/r", "no-store"), "request"),
+        (request(Method::POST, "/graphql", ""), "method"),
+        (request(Method::GET, "/rate_limit", ""), "bypass"),
+    ] {
+        let (_, cache_status, _) = told(&gateway, request).await;
+        assert_eq!(cache_status, format!("ghmesh; fwd={forward}; detail=unreachable"));
+    }
+}
+
+#[tokio::test]
 async fn an_origin_that_is_silent_is_a_504() {
     let upstream = Upstream::start().await;
     let directory = tempfile::tempdir().unwrap();

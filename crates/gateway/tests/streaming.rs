@@ -106,10 +106,10 @@ async fn a_client_that_reads_nothing_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_ends_its_call() {
+async fn a_client_that_goes_before_it_has_said_all_ends_its_call() {
     let front = Front::start().await;
     let mut stream = front.connect().await;
-    stream.write_all(b"POST /wait HTTP/1.1\r\nHost: api.github.com\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    stream.write_all(b"POST /count HTTP/1.1\r\nHost: api.github.com\r\nContent-Length: 5\r\n\r\nhe").await.unwrap();
     eventually("the call arrived", || front.upstream_calls() == 1).await;
     drop(stream);
     eventually("the call is ended", || front.upstream.abandoned() == 1).await;

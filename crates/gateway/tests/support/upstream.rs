@@ -82,14 +82,7 @@ impl Upstream {
         let path = request.uri().path().trim_start_matches("/api/v3").to_owned();
         match path.split('/').nth(1).unwrap_or_default() {
             "echo" => octets(request.into_body().boxed_unsync()),
-            "count" => {
-                let mut body = request.into_body();
-                let mut bytes = 0;
-                while let Some(Ok(frame)) = body.frame().await {
-                    bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                }
-                json(&serde_json::json!({ "bytes": bytes }))
-            }
+            "count" => self.count(request.into_body()).await,
             "headers" => self.headers(&request),
             "big" => self.big(path.rsplit('/').next().and_then(|count| count.parse().ok()).unwrap_or(0)),
             "wait" => {
@@ -100,6 +93,17 @@ impl Upstream {
             }
             _ => json(&serde_json::json!({ "path": path })),
         }
+    }
+
+    async fn count(&self, mut body: Incoming) -> Response<Body> {
+        let unfinished = Unfinished(self.seen.clone());
+        let mut bytes = 0;
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return json(&serde_json::json!({ "cut after": bytes })) };
+            bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        std::mem::forget(unfinished);
+        json(&serde_json::json!({ "bytes": bytes }))
     }
 
     /// What was received, as JSON; and hop-by-hop headers that end at the gateway.
