@@ -25,14 +25,11 @@ impl Node {
     pub async fn forward(&self, pass: Pass, method: Method, body: Body) -> Result<Response<Body>, Failure> {
         let node = &self.0;
         node.counts.requests.add();
-        node.counts.passed.add();
         let mut write = Write::new(node.clone(), &pass);
         let body = write.watch(body);
         let result = node.pass(&pass, method, body).await;
-        write.end(result.as_ref().ok().map(Response::status)).await;
-        if result.is_err() {
-            node.counts.failures.add();
-        }
+        let ended = result.as_ref().map(Response::status).map_err(Failure::clone);
+        write.end(ended).await;
         let (head, body) = result?.into_parts();
         let mut response = Response::new(body);
         *response.status_mut() = head.status;
@@ -60,9 +57,17 @@ impl Inner {
 
     /// Makes everything in these scopes stale on this node. Holds from the call on; returns when it would survive a crash.
     pub(crate) async fn bury_here(&self, scopes: &[Scope], at: Millis) {
-        let written = match self.tombstones.bury(scopes, at) {
+        self.engrave(self.tombstones.bury(scopes, at)).await;
+    }
+
+    /// Persists what was buried or denied.
+    pub(crate) async fn engrave(&self, buried: Buried) {
+        let written = match buried {
             Buried::Added(tombstones) => self.store.bury(tombstones).await,
-            Buried::Replaced(tombstones) => self.store.replace_tombstones(tombstones).await,
+            Buried::Thinned => {
+                let all = self.tombstones.all().into_iter().chain(self.denials.all());
+                self.store.replace_tombstones(all.collect()).await
+            }
         };
         if let Err(error) = written {
             tracing::warn!(%error, "a tombstone could not be stored; it holds until this process ends");
@@ -79,7 +84,7 @@ impl Inner {
     }
 }
 
-/// What a request may change. Buried when it ends, however it ends, unless the origin definitely refused it.
+/// What a request may change. Buried when it ends, however it ends, unless the origin definitely refused it. Counted then, too.
 struct Write {
     node: Option<Arc<Inner>>,
     scopes: Vec<Scope>,
@@ -115,11 +120,15 @@ impl Write {
     }
 
     /// The answer's status is known, or there is none. A definite refusal changed nothing; a 5xx or a timeout may have.
-    async fn end(mut self, status: Option<StatusCode>) {
+    async fn end(mut self, ended: Result<StatusCode, Failure>) {
         let Some(node) = self.node.take() else { return };
-        let refused = match status {
-            Some(status) => status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT,
-            None => !self.sent.load(Ordering::Acquire),
+        match ended {
+            Ok(_) | Err(Failure::ClientBody { .. }) => node.counts.passed.add(),
+            Err(_) => node.counts.failures.add(),
+        }
+        let refused = match ended {
+            Ok(status) => status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT,
+            Err(_) => !self.sent.load(Ordering::Acquire),
         };
         let changed = self.changed();
         if !refused && !changed.is_empty() {
@@ -133,6 +142,7 @@ impl Drop for Write {
     /// The caller hung up. If its whole request had been read, the origin may have done it all the same.
     fn drop(&mut self) {
         let Some(node) = self.node.take() else { return };
+        node.counts.passed.add();
         let changed = self.changed();
         if !changed.is_empty() && self.sent.load(Ordering::Acquire) {
             tokio::spawn(async move { node.bury(changed).await });

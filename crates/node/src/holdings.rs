@@ -103,7 +103,7 @@ impl Inner {
     pub(crate) async fn take(&self, read: &Read, records: Vec<Shared>) -> Option<Arc<Entry>> {
         let members = self.members.get()?;
         let subject = self.subject(read)?;
-        members.receive_pulled(records).await;
+        self.receive_pulled(members, records).await;
         let offer = self.store.entry(&offer_slot(subject))?;
         self.is_vouched(read, subject, &offer).then_some(offer)
     }

@@ -81,15 +81,6 @@ impl Members {
         bodies::pull(&self.exchange.mesh, entry.representation.cid, entry.representation.length, holders).await
     }
 
-    /// Takes records that a member sent to this node alone. They were not gossiped, so their signatures are checked here.
-    pub(crate) async fn receive_pulled(&self, records: Vec<Shared>) {
-        for shared in records {
-            if ghmesh_mesh::is_genuine(&shared.signed) {
-                self.exchange.receive(shared).await;
-            }
-        }
-    }
-
     /// Tells who waits for `subject` that the store holds something new of it.
     pub(crate) fn announce_arrival(&self, subject: Subject, confirmed_at: Millis) {
         self.coordinator.tell(Input::Arrived { subject, confirmed_at });
@@ -100,6 +91,10 @@ impl Members {
         let status = self.exchange.mesh.status();
         stats.peer_id = status.peer_id;
         stats.listen_addrs = status.listen_addrs;
+        // The mesh hands on only what it has not refused itself.
+        let refused = status.counters.gossip_refused + status.counters.gossip_replayed;
+        stats.records_received += refused;
+        stats.records_refused += refused;
         let view = self.coordinator.view();
         stats.connected_peers = view.members;
         stats.fail_opens = view.counters.fail_opens;
@@ -150,7 +145,10 @@ impl Inner {
             Event::Addresses { member, addresses } => self.remember(member, addresses),
             Event::Left { member } => members.coordinator.tell(Input::Left { member }),
             Event::RoundTrip { rtt, .. } => members.coordinator.tell(Input::RoundTrip { took: rtt }),
-            Event::Record { shared, .. } => self.queue(shared),
+            Event::Record { shared, .. } => {
+                self.counts.records_received.add();
+                self.queue(shared);
+            }
             Event::Asked { from, request, replier } => {
                 let node = self.clone();
                 tokio::spawn(async move { node.asked(from, request, replier).await });
@@ -172,9 +170,28 @@ impl Inner {
         });
     }
 
+    /// Takes records that a member answered.
+    pub(crate) async fn receive_pulled(&self, members: &Members, records: Vec<Shared>) {
+        for shared in records.into_iter().filter(|shared| self.arrives(shared)) {
+            if members.exchange.receive(shared).await == Receipt::Refused {
+                self.counts.records_refused.add();
+            }
+        }
+    }
+
+    /// Counts a record that a member sent to this node alone. Such records were not gossiped, so their signatures are checked
+    /// here.
+    fn arrives(&self, shared: &Shared) -> bool {
+        self.counts.records_received.add();
+        let genuine = ghmesh_mesh::is_genuine(&shared.signed);
+        if !genuine {
+            self.counts.records_refused.add();
+        }
+        genuine
+    }
+
     fn queue(&self, shared: Shared) {
         let Some(members) = self.members.get() else { return };
-        self.counts.records_received.add();
         let intake = usize::from(shared.signed.stamp.author.0[0]) % INTAKES;
         if members.intakes[intake].try_send(shared).is_err() {
             tracing::debug!("a record was dropped: more came than could be stored");
@@ -202,8 +219,7 @@ impl Inner {
             }
             Request::Deliver { records } => {
                 replier.reply(Response::Ok);
-                let genuine = records.into_iter().filter(|shared| ghmesh_mesh::is_genuine(&shared.signed));
-                genuine.for_each(|shared| self.queue(shared));
+                records.into_iter().filter(|shared| self.arrives(shared)).for_each(|shared| self.queue(shared));
             }
             Request::Release { key, fingerprint, unshareable } => {
                 let subject = Subject { key, fingerprint };

@@ -1,7 +1,7 @@
 //! The node itself: its parts, and the way of a read through them.
 
 use crate::clock::Clock;
-use crate::denials::Denials;
+use crate::denials::{self, Denials};
 use crate::early::Early;
 use crate::failure::Failure;
 use crate::flights::{Flights, Outcome, Role};
@@ -68,8 +68,9 @@ impl Node {
     /// A node that answers from `store` and `origin` at once, and from a mesh after [`Node::join`]. `clock` must be the one
     /// that store and origin were given.
     pub fn new(config: Config, clock: Clock, store: Store, origin: Origin) -> Self {
-        let denials = Denials::new(config.freshness.proof_ttl);
-        let tombstones = Tombstones::new(store.tombstones(), config.freshness.proof_ttl);
+        let (denied, buried): (Vec<_>, Vec<_>) = store.tombstones().into_iter().partition(denials::is_denial);
+        let denials = Denials::new(denied, config.freshness.proof_ttl);
+        let tombstones = Tombstones::new(buried, config.freshness.proof_ttl);
         Node(Arc::new(Inner {
             config,
             clock,
@@ -231,7 +232,7 @@ impl Inner {
                     Some(Ok(self.answer(read, entry, body.clone(), *how, true, None)))
                 }
                 Landed::Plain { status, headers, body } => {
-                    self.counts.local_hits.add();
+                    self.counts.misses.add();
                     Some(Ok(plain(read, *status, headers, body.clone())))
                 }
             },

@@ -7,7 +7,7 @@ use crate::landed::{How, Landed};
 use crate::node::{Flown, Inner};
 use bytes::Bytes;
 use ghmesh_model::{Attestation, BodyCid, Entry, Millis, Representation, Source, limits};
-use ghmesh_origin::{Body, Collected, Safety, Tries, chain, collect_limited, empty};
+use ghmesh_origin::{Body, Collected, OriginError, Safety, Tries, chain, collect_limited, empty};
 use ghmesh_policy::{
     CredentialKind, Keep, Read, Target, TargetKind, answer, etag, invalidation, limits_headers, storable,
 };
@@ -59,6 +59,7 @@ impl Inner {
         // A 304 to nothing, or to something else: it proves nothing about what is held.
         call.sent_at = self.clock.now();
         match self.send(read, None).await {
+            Ok(response) if response.status() == StatusCode::NOT_MODIFIED => self.instead(&call, unfounded(read)),
             Ok(response) => self.received(call, response).await,
             Err(failure) => self.instead(&call, failure),
         }
@@ -118,7 +119,7 @@ impl Inner {
     }
 
     /// An answer that is no 304.
-    async fn received(&self, call: Call<'_>, response: Response<Body>) -> Flown {
+    async fn received(&self, mut call: Call<'_>, response: Response<Body>) -> Flown {
         let (head, body) = response.into_parts();
         let read = call.read;
         match storable::storable(read, head.status, &head.headers) {
@@ -130,6 +131,8 @@ impl Inner {
                 if let Some(landed) = in_trouble.then(|| self.stale(read, call.kept.as_ref())).flatten() {
                     return Flown::Landed(landed, None);
                 }
+                // In trouble, another node's call may be answered better.
+                call.search.take_if(|_| !in_trouble).into_iter().for_each(Search::unshareable);
                 self.forget_denied(read, head.status, &head.headers).await;
                 self.unkept(read, head, body).await
             }
@@ -142,7 +145,7 @@ impl Inner {
         if denial == invalidation::Denial::None {
             return;
         }
-        self.denials.note(self.fingerprint(read), denial, self.clock.now());
+        self.engrave(self.denials.note(self.fingerprint(read), denial, self.clock.now())).await;
         if let Err(error) = self.store.remove(self.slot(read)).await {
             tracing::warn!(%error, "an entry that its credential may no longer read could not be removed");
         }
@@ -155,7 +158,10 @@ impl Inner {
     async fn fetched(&self, call: Call<'_>, keep: Keep, head: response::Parts, body: Body) -> Flown {
         let body = match collect_limited(body, limits::MAX_BODY_BYTES as usize).await {
             Ok(Collected::Whole(body)) => body,
-            Ok(Collected::TooLong { read, rest }) => return self.stream(call.read, head, chain(read, rest)),
+            Ok(Collected::TooLong { read, rest }) => {
+                call.search.into_iter().for_each(Search::unshareable);
+                return self.stream(call.read, head, chain(read, rest));
+            }
             Err(error) => {
                 let host = call.read.target.authority.clone();
                 return self.instead(&call, Failure::Interrupted { host, reason: error.to_string() });
@@ -204,11 +210,12 @@ impl Inner {
         how: How,
         headers: HeaderMap,
     ) -> Flown {
-        // Who waits is told that it is there only if it is; dropping the search tells them to go on.
-        let shared = entry.attestation.is_some()
-            && matches!(how, How::Fetched { stored: true } | How::Revalidated { stored: true });
-        if let Some(search) = call.search.filter(|_| shared) {
-            search.fetched(self.clock.now().since(call.sent_at).unwrap_or_default());
+        let stored = matches!(how, How::Fetched { stored: true } | How::Revalidated { stored: true });
+        match call.search {
+            Some(search) if entry.attestation.is_none() => search.unshareable(),
+            Some(search) if stored => search.fetched(self.clock.now().since(call.sent_at).unwrap_or_default()),
+            // It is not here for those who wait; another node may have more luck with its store.
+            Some(_) | None => {}
         }
         Flown::Landed(Arc::new(Landed::Entry { entry, body, how }), Some(headers))
     }
@@ -293,6 +300,12 @@ impl Inner {
         let body = if answer::carries_body(read, &answered) { body } else { empty() };
         Flown::Stream(answered.map(|()| body))
     }
+}
+
+/// A 304 to a request without conditions is no answer: there is nothing that it could confirm.
+fn unfounded(read: &Read) -> Failure {
+    let source = "a 304 to a request without conditions".into();
+    OriginError::Protocol { host: read.target.authority.clone(), source }.into()
 }
 
 /// GitHub's own failures are taken as free: it says nothing of them, and they carry no quota.

@@ -52,15 +52,15 @@ pub struct Stats {
     /// Answered without a call of this node's: `local_hits` + `peer_hits`.
     pub hits: u64,
     /// Body and validation were this node's own, or had answered here before. A request that joined another caller's
-    /// running fetch on this node counts here: it caused no call.
+    /// running fetch on this node counts here if that brought an entry: it caused no call.
     pub local_hits: u64,
     /// Body or validation came from a peer; later answers from the same entry are local.
     pub peer_hits: u64,
-    /// Needed this node's call.
+    /// Needed this node's call, or joined another caller's for an answer that is not kept (an error, as a rule).
     pub misses: u64,
     /// Misses that GitHub answered with a 304.
     pub revalidated: u64,
-    /// Writes and all else that is not cached, in no other count but `requests`.
+    /// Writes and all else that is not cached, in no other count but `requests`. What a caller broke off counts here too.
     pub passed: u64,
     /// `hits` / (`hits` + `misses`); 0 before the first.
     pub hit_rate: f64,
@@ -75,11 +75,11 @@ pub struct Stats {
     pub stale_served: u64,
     /// Lookups that went to GitHub because the members did not answer in time.
     pub fail_opens: u64,
-    /// Requests that ended with an error of ghmesh's own (502, 504).
+    /// Requests that ended with an error of ghmesh's own (502, 503, 504). A caller that breaks off is none.
     pub failures: u64,
     /// Records that came from peers.
     pub records_received: u64,
-    /// Of those, refused: malformed, replayed, forged or too old.
+    /// Of those, refused: malformed, replayed, forged or from the future; by whichever way they came.
     pub records_refused: u64,
     /// Entries stored.
     pub entries: u64,

@@ -3,14 +3,15 @@
 //! A tombstone outlives what it buries: no entry is used for longer than the proof's lifetime, so that older tombstones may
 //! go. Where there are too many all the same, they become one over everything: coarser, and never forgotten.
 
+use crate::denials::MAX_DENIALS;
 use ghmesh_model::{Millis, Scope};
 use ghmesh_policy::freshness;
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-/// Tombstones kept.
-const MAX_TOMBSTONES: usize = ghmesh_store::MAX_TOMBSTONES as usize;
+/// Tombstones kept. The store keeps denials beside them.
+const MAX_TOMBSTONES: usize = ghmesh_store::MAX_TOMBSTONES as usize - MAX_DENIALS;
 
 /// Names everything. No path hashes to it but by an accident of 2^-128.
 const EVERYTHING: Scope = Scope([0xff; 16]);
@@ -28,8 +29,8 @@ pub(crate) struct Tombstones {
 pub(crate) enum Buried {
     /// These came on top.
     Added(Vec<(Scope, Millis)>),
-    /// These are all that are left.
-    Replaced(Vec<(Scope, Millis)>),
+    /// Some are gone: all that are left take the place of what is stored.
+    Thinned,
 }
 
 impl Tombstones {
@@ -54,7 +55,13 @@ impl Tombstones {
             let latest = graves.values().copied().max().unwrap_or(at);
             *graves = BTreeMap::from([(EVERYTHING, latest)]);
         }
-        Buried::Replaced(graves.iter().map(|(scope, at)| (*scope, *at)).collect())
+        Buried::Thinned
+    }
+
+    /// All that are kept.
+    pub(crate) fn all(&self) -> Vec<(Scope, Millis)> {
+        let graves = self.scopes.read().unwrap_or_else(PoisonError::into_inner);
+        graves.iter().map(|(scope, at)| (*scope, *at)).collect()
     }
 
     /// Whether a read of an entry with these scopes, sent at `started`, saw the state after every known write.
@@ -94,7 +101,7 @@ mod tests {
     fn an_overflow_of_young_tombstones_buries_everything() {
         let tombstones = Tombstones::new([], LIFETIME);
         let last = overflow(&tombstones, |_| Millis(50_000));
-        assert_eq!(last, Buried::Replaced(vec![(EVERYTHING, Millis(50_000))]));
+        assert_eq!((last, tombstones.all()), (Buried::Thinned, vec![(EVERYTHING, Millis(50_000))]));
         assert!(!tombstones.admit(&[Scope::of("h", "/elsewhere")], Millis(50_000)));
         assert!(tombstones.admit(&[Scope::of("h", "/elsewhere")], Millis(51_000)));
     }
@@ -104,8 +111,7 @@ mod tests {
         let tombstones = Tombstones::new([], LIFETIME);
         let last_number = MAX_TOMBSTONES as u64;
         let last = overflow(&tombstones, |number| if number == last_number { Millis(10_000_000) } else { Millis(1) });
-        let Buried::Replaced(left) = last else { panic!("all tombstones are written anew") };
-        assert_eq!(left.len(), 1);
+        assert_eq!((last, tombstones.all().len()), (Buried::Thinned, 1));
         assert!(tombstones.admit(&[Scope::of("h", "/elsewhere")], Millis(2)));
     }
 
