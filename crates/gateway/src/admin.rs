@@ -94,7 +94,11 @@ pub(crate) fn answer(
             json(status, &readiness)
         }
         Page::Stats => json(StatusCode::OK, &node.stats()),
-        Page::Metrics => rescue::text(StatusCode::OK, metrics::CONTENT_TYPE, metrics::render(&node.stats(), totals)),
+        Page::Metrics => rescue::text(
+            StatusCode::OK,
+            metrics::CONTENT_TYPE,
+            metrics::render(&node.stats(), node.ready().mesh, totals),
+        ),
         Page::Peers => json(StatusCode::OK, &node.peers()),
         Page::Status => json(StatusCode::OK, &node.status()),
     })

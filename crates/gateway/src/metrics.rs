@@ -21,10 +21,12 @@ pub(crate) struct GatewayTotals {
 }
 
 /// The exposition, ending with `# EOF`.
-pub(crate) fn render(stats: &Stats, gateway: GatewayTotals) -> String {
+pub(crate) fn render(stats: &Stats, mesh: &str, gateway: GatewayTotals) -> String {
     let mut registry = Registry::with_prefix("ghmesh");
     counters(&mut registry, stats, gateway);
     gauges(&mut registry, stats, gateway);
+    let failed = ConstGauge::new(i64::from(mesh == "failed"));
+    register(&mut registry, "mesh_failed", "1 where the mesh could not start, so that the cache is local", failed);
     let mut text = String::with_capacity(8 * 1024);
     prometheus_client::encoding::text::encode(&mut text, &registry).expect("writing to a string cannot fail");
     text
@@ -86,7 +88,7 @@ mod tests {
     #[test]
     fn every_total_is_exposed_with_its_type_and_value() {
         let stats = Stats { requests: 7, local_hits: 3, bytes: 12, uptime_seconds: 5, ..Stats::default() };
-        let text = render(&stats, GatewayTotals { connections: 2, refused: 9 });
+        let text = render(&stats, "failed", GatewayTotals { connections: 2, refused: 9 });
         for line in [
             "# TYPE ghmesh_requests counter",
             "ghmesh_requests_total 7",
@@ -96,11 +98,14 @@ mod tests {
             "ghmesh_stored_bytes 12",
             "ghmesh_uptime_seconds 5",
             "ghmesh_gateway_connections 2",
+            "ghmesh_mesh_failed 1",
             "ghmesh_gateway_refused_total 9",
         ] {
             assert!(text.lines().any(|present| present == line), "{line} is missing from\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+        let running = render(&stats, "running", GatewayTotals::default());
+        assert!(running.contains("\nghmesh_mesh_failed 0\n"), "{running}");
     }
 
     #[test]
@@ -108,7 +113,7 @@ mod tests {
         // Derived from others by whoever reads the metrics, or not numbers of this kind.
         let derived = ["hits", "hit_rate", "peer_id", "listen_addrs"];
         let renamed = [("api_calls_made", "api_calls"), ("bytes", "stored_bytes")];
-        let text = render(&Stats::default(), GatewayTotals::default());
+        let text = render(&Stats::default(), "running", GatewayTotals::default());
         let stats = serde_json::to_value(Stats::default()).expect("stats are JSON");
         for field in stats.as_object().expect("an object").keys().filter(|field| !derived.contains(&field.as_str())) {
             let name = renamed.iter().find(|(from, _)| from == field).map_or(field.as_str(), |(_, to)| to);

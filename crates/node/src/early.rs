@@ -30,7 +30,7 @@ impl Early {
 impl Inner {
     /// Notes a read whose answer may be shared, if the mesh is still to come.
     pub(crate) fn share_later(&self, read: &Read) {
-        let coming = self.config.mesh_enabled && self.members.get().is_none();
+        let coming = self.config.mesh_enabled && self.members.get().is_none() && self.mesh_failure.get().is_none();
         if coming && read.credential.kind() != CredentialKind::Private {
             self.early.note(read);
         }

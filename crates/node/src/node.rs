@@ -56,6 +56,8 @@ pub(crate) struct Inner {
     pub(crate) early: Early,
     /// Set once the mesh secret's keys are derived and the mesh listens.
     pub(crate) members: OnceLock<Members>,
+    /// Set where the mesh could not be started: why.
+    pub(crate) mesh_failure: OnceLock<String>,
 }
 
 impl fmt::Debug for Node {
@@ -85,12 +87,18 @@ impl Node {
             writes: Writes::default(),
             early: Early::default(),
             members: OnceLock::new(),
+            mesh_failure: OnceLock::new(),
         }))
     }
 
     /// Shares with a mesh from now on. Only the first call counts.
     pub fn join(&self, membership: Membership) {
         Members::join(&self.0, membership);
+    }
+
+    /// Notes why the mesh could not be started. The node goes on as a local cache, and says so. Only the first call counts.
+    pub fn mesh_failed(&self, reason: String) {
+        let _ = self.0.mesh_failure.set(reason);
     }
 
     /// Answers a read: the whole response, head and body.
@@ -134,17 +142,18 @@ impl Node {
 
     /// Everything an operator may want to know.
     pub fn status(&self) -> Status {
-        let members = self.0.members.get();
+        let (members, now) = (self.0.members.get(), self.0.clock.now());
         Status {
             version: env!("CARGO_PKG_VERSION"),
             mesh: self.mesh_state(),
+            mesh_failure: self.0.mesh_failure.get().cloned(),
             mesh_label: members.map(|members| members.exchange.ring.label().to_owned()),
             sharing: "credential",
             stats: self.stats(),
             peers: self.peers(),
             strangers: members.map(Members::strangers).unwrap_or_default(),
             sources: members.map(Members::sources).unwrap_or_default(),
-            origins: self.0.origin.health().into_iter().map(OriginView::from).collect(),
+            origins: self.0.origin.health().into_iter().map(|health| OriginView::new(health, now)).collect(),
         }
     }
 
@@ -154,10 +163,11 @@ impl Node {
     }
 
     fn mesh_state(&self) -> &'static str {
-        match (self.0.members.get().is_some(), self.0.config.mesh_enabled) {
-            (true, _) => "running",
-            (false, true) => "starting",
-            (false, false) => "off",
+        match (self.0.members.get(), self.0.mesh_failure.get()) {
+            (Some(_), _) => "running",
+            (None, Some(_)) => "failed",
+            (None, None) if self.0.config.mesh_enabled => "starting",
+            (None, None) => "off",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::stats::Stats;
 use ghmesh_mesh::{Peer, SourceStatus};
+use ghmesh_model::Millis;
 use ghmesh_origin::{BreakerState, HostHealth};
 use serde::Serialize;
 
@@ -40,8 +41,20 @@ pub struct SourceView {
 pub struct OriginView {
     /// The host.
     pub host: String,
-    /// Whether requests go to it at present.
+    /// Whether requests go to it, and none has failed since it last answered.
     pub reachable: bool,
+    /// Its breaker: `closed` (requests go through), `open` (they are refused for a while), `half-open` (one tries).
+    pub breaker: &'static str,
+    /// Seconds until an open breaker lets one request try.
+    pub retry_in_seconds: Option<u64>,
+    /// Failures in a row while the breaker is closed.
+    pub failures: u32,
+    /// Seconds since it last answered.
+    pub last_answer_seconds: Option<u64>,
+    /// Seconds since it last could not be reached, or kept silent for too long.
+    pub last_failure_seconds: Option<u64>,
+    /// How that showed.
+    pub last_failure: Option<String>,
 }
 
 /// A node's state, in full.
@@ -49,8 +62,10 @@ pub struct OriginView {
 pub struct Status {
     /// The version of the program.
     pub version: &'static str,
-    /// The mesh's state: `off`, `starting`, `running`.
+    /// The mesh's state: `off`, `starting`, `running`, `failed`.
     pub mesh: &'static str,
+    /// Why it failed to start; the node is a local cache until its next start.
+    pub mesh_failure: Option<String>,
     /// The mesh's label: the same on all nodes that share a secret and a cluster name. Tells nothing of the secret.
     pub mesh_label: Option<String>,
     /// Who shares with whom: `credential`.
@@ -72,7 +87,7 @@ pub struct Status {
 pub struct Readiness {
     /// Whether they are.
     pub ready: bool,
-    /// The mesh's state: `off`, `starting`, `running`.
+    /// The mesh's state: `off`, `starting`, `running`, `failed`. No reason: the page is open to all who connect.
     pub mesh: &'static str,
 }
 
@@ -100,8 +115,23 @@ impl From<SourceStatus> for SourceView {
     }
 }
 
-impl From<HostHealth> for OriginView {
-    fn from(health: HostHealth) -> Self {
-        OriginView { host: health.host, reachable: matches!(health.breaker, BreakerState::Closed { .. }) }
+impl OriginView {
+    pub(crate) fn new(health: HostHealth, now: Millis) -> Self {
+        let ago = |at: Millis| now.since(at).unwrap_or_default().as_secs();
+        let (breaker, retry_in_seconds, failures) = match health.breaker {
+            BreakerState::Closed { failures } => ("closed", None, failures),
+            BreakerState::Open { retry_in } => ("open", Some(retry_in.as_secs()), 0),
+            BreakerState::HalfOpen => ("half-open", None, 0),
+        };
+        OriginView {
+            host: health.host,
+            reachable: breaker == "closed" && failures == 0,
+            breaker,
+            retry_in_seconds,
+            failures,
+            last_answer_seconds: health.last_answer.map(ago),
+            last_failure_seconds: health.last_failure.as_ref().map(|(at, _)| ago(*at)),
+            last_failure: health.last_failure.map(|(_, error)| error),
+        }
     }
 }

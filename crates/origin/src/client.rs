@@ -139,6 +139,11 @@ impl Inner {
         let admitted = self.hosts.admit(host)?;
         let result = self.head(host, request, deadline).await;
         admitted.finish(outcome(&result));
+        if let Err(error) = &result
+            && error.is_host_failure()
+        {
+            self.hosts.note_failure(host, error);
+        }
         let (head, incoming) = result?.into_parts();
         self.hosts.observe(host, account, &head);
         let body = Download::new(incoming, host, self.config.idle_timeout, slot);

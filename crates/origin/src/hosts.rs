@@ -39,6 +39,8 @@ pub struct HostHealth {
     pub attempts: u64,
     /// When it last answered.
     pub last_answer: Option<Millis>,
+    /// When it last could not be reached or kept silent, and how that showed.
+    pub last_failure: Option<(Millis, String)>,
 }
 
 /// The state of every host.
@@ -65,6 +67,7 @@ struct Host {
     clock: HostClock,
     attempts: u64,
     last_answer: Option<Millis>,
+    last_failure: Option<(Millis, String)>,
     last_used: Millis,
 }
 
@@ -158,6 +161,11 @@ impl Hosts {
         self.lock().limits.observe(host, account, quota, wait, now);
     }
 
+    /// Keeps what a failure of the host's says, for people.
+    pub(crate) fn note_failure(&self, host: &str, error: &OriginError) {
+        self.with(host, |host, now| host.last_failure = Some((now, error.to_string())));
+    }
+
     pub(crate) fn limits(&self, host: &str, account: LocalFingerprint) -> Limits {
         self.lock().limits.of(host, account)
     }
@@ -179,6 +187,7 @@ impl Hosts {
             queued: MAX_QUEUED - host.queue.available_permits(),
             attempts: host.attempts,
             last_answer: host.last_answer,
+            last_failure: host.last_failure.clone(),
         };
         self.lock().hosts.iter().map(health).collect()
     }
@@ -204,6 +213,7 @@ impl Hosts {
             clock: HostClock::default(),
             attempts: 0,
             last_answer: None,
+            last_failure: None,
             last_used: now,
         }
     }
