@@ -54,8 +54,9 @@ impl Default for Config {
 /// The gateway's bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections per listener (1 to 65,536). More wait in the kernel's queue until one closes. The default, 1024, is
-    /// a guess: ten times what GitHub lets one account have in flight.
+    /// Open connections per listener (1 to 65,536). Beyond, a newcomer gets the place of whoever has waited longest for its
+    /// client, and waits itself while all are being answered. The default, 1024, is a guess: ten times what GitHub lets one
+    /// account have in flight.
     pub connections: usize,
     /// Bytes of one request's line and headers (8 KiB to 1 MiB), and of what one connection buffers each way. A longer head is
     /// answered 431. Default 64 KiB: GitHub itself refuses less.
@@ -66,7 +67,8 @@ pub struct Limits {
     /// How long a client may leave an answer standing without taking one byte. Default 300 s, so that a pager that waits for
     /// its reader does not lose the rest.
     pub stall_timeout: Duration,
-    /// How long requests in flight may go on after shutdown was asked for. Default 10 s.
+    /// How long requests in flight may go on after shutdown was asked for. Default 5 s: most answers of GitHub's take less than
+    /// one; an upload that hangs holds up a restart no longer than this.
     pub grace: Duration,
 }
 
@@ -77,7 +79,7 @@ impl Default for Limits {
             head_bytes: 64 * 1024,
             head_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(300),
-            grace: Duration::from_secs(10),
+            grace: Duration::from_secs(5),
         }
     }
 }
