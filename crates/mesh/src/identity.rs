@@ -99,6 +99,16 @@ impl Identity {
         Self::load_or_create_on(dir, machine())
     }
 
+    /// The identity that `dir` holds for this machine. `None` where [`Identity::load_or_create`] would make one. Makes nothing.
+    ///
+    /// # Errors
+    /// [`IdentityError`], as for [`Identity::load_or_create`].
+    pub fn kept(dir: &Path) -> Result<Option<Self>, IdentityError> {
+        let here = machine();
+        let kept = read(&dir.join(FILE))?.filter(|(made_on, _)| *made_on == here);
+        Ok(kept.map(|(_, keypair)| Identity { keypair, provenance: Provenance::Kept }))
+    }
+
     pub(crate) fn load_or_create_on(dir: &Path, machine: [u8; 32]) -> Result<Self, IdentityError> {
         let path = dir.join(FILE);
         match read(&path)? {

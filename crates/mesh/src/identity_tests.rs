@@ -21,6 +21,18 @@ fn the_same_machine_keeps_its_identity() {
 }
 
 #[test]
+fn what_is_kept_is_shown_and_nothing_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(Identity::kept(dir.path()).unwrap().is_none());
+    assert!(Identity::kept(&dir.path().join("missing")).unwrap().is_none());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    let made = Identity::load_or_create(dir.path()).unwrap();
+    assert_eq!(Identity::kept(dir.path()).unwrap().unwrap().member(), made.member());
+    Identity::load_or_create_on(dir.path(), machine_of("another")).unwrap();
+    assert!(Identity::kept(dir.path()).unwrap().is_none(), "another machine's is not this node's");
+}
+
+#[test]
 fn a_cloned_directory_gets_a_new_identity_and_keeps_that() {
     let dir = tempfile::tempdir().unwrap();
     let original = Identity::load_or_create_on(dir.path(), machine_of("one\n")).unwrap();
