@@ -1,8 +1,11 @@
-//! One write transaction: what each change does to the tables, and eviction.
+//! One write transaction: what each change does to the tables.
 //!
-//! Invariants, kept within every transaction: each entry has one row in `entries`, `index` and `order`; `references` counts the
-//! entries that name a body; a body is there as long as one does and `references` says so; `State::bytes` is the sum of
-//! costs and of the lengths of bodies that are there.
+//! Invariants, kept within every transaction: each entry has one row in `entries` and `index`, and one in `order` or `offers`
+//! unless it is an offer with a twin; `references` counts the entries that name a body; a body is there as long as one
+//! does and `references` says so; `State::bytes` is the sum of costs and of the lengths of bodies that are there;
+//! `State::offered_bytes` is the sum of weights in `offers`.
+
+mod eviction;
 
 use crate::error::StoreError;
 use crate::memory::{CachedEntry, Effect, Used};
@@ -14,9 +17,6 @@ use ghmesh_model::{BodyCid, Entry, MemberId, Millis, Scope, cbor, limits};
 use ghmesh_seal::DataKey;
 use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 use std::sync::Arc;
-
-/// Entries that one transaction spares because they were used: bounds its work, and eviction is approximate anyway.
-const MAX_SECOND_CHANCES: u32 = 64;
 
 /// One thing to write.
 pub(crate) enum Change {
@@ -59,6 +59,8 @@ pub(crate) struct Batch<'t> {
     tombstones: Table<'t, &'static Name, &'static [u8]>,
     index: Table<'t, &'static Name, (u64, u64, &'static Name)>,
     order: Table<'t, u64, &'static Name>,
+    offers: Table<'t, u64, (&'static Name, u64)>,
+    twins: Table<'t, &'static Name, &'static Name>,
     references: Table<'t, &'static Name, (u64, u64, bool)>,
 }
 
@@ -83,6 +85,8 @@ impl<'t> Batch<'t> {
             tombstones: transaction.open_table(rows::TOMBSTONES)?,
             index: transaction.open_table(rows::INDEX)?,
             order: transaction.open_table(rows::ORDER)?,
+            offers: transaction.open_table(rows::OFFERS)?,
+            twins: transaction.open_table(rows::TWINS)?,
             references: transaction.open_table(rows::REFERENCES)?,
         })
     }
@@ -105,12 +109,14 @@ impl<'t> Batch<'t> {
         }
     }
 
-    /// Evicts down to the bounds, writes the state, and gives both back. The transaction is still to be committed.
+    /// Evicts down to the bounds, writes the state, and gives it back, with what memory must learn and how many answers are
+    /// stored. The transaction is still to be committed.
     pub(crate) fn finish(mut self, used: &Used, now: Millis) -> Result<(State, Vec<Effect>, u64), redb::Error> {
         self.evict(used)?;
         self.state.clock = now;
         self.meta.insert(rows::STATE_ROW, rows::seal_state(self.key, &self.state).as_slice())?;
-        Ok((self.state, self.effects, self.entries.len()?))
+        let answers = self.answers()?;
+        Ok((self.state, self.effects, answers))
     }
 
     fn put(&mut self, slot: &Slot, entry: &Arc<Entry>, body: Option<&Bytes>) -> Outcome {
@@ -128,7 +134,7 @@ impl<'t> Batch<'t> {
         if let Some(body) = body.filter(|_| !present) {
             self.write_body(&body_name, body)?;
         }
-        self.write_entry(&name, &body_name, &plain)?;
+        self.write_entry((slot, entry), &name, &body_name, &plain)?;
         self.tell_memory(slot, entry, name, plain.len(), body);
         Ok(Ok(()))
     }
@@ -170,20 +176,26 @@ impl<'t> Batch<'t> {
         }
     }
 
-    fn write_entry(&mut self, name: &Name, body_name: &Name, plain: &[u8]) -> Result<(), redb::Error> {
+    fn write_entry(
+        &mut self,
+        (slot, entry): (&Slot, &Entry),
+        name: &Name,
+        body_name: &Name,
+        plain: &[u8],
+    ) -> Result<(), redb::Error> {
         let cost = plain.len() as u64 + ENTRY_OVERHEAD_BYTES;
         let sealed = rows::seal_bytes(self.key, "entries/1", name, plain);
-        let order = self.next_order();
         self.entries.insert(name, sealed.as_slice())?;
-        self.index.insert(name, (order, cost, body_name))?;
-        self.order.insert(order, name)?;
         self.state.bytes += cost;
-        Ok(())
-    }
-
-    fn next_order(&mut self) -> u64 {
-        self.state.next_order += 1;
-        self.state.next_order
+        let order = match slot {
+            Slot::Local(..) => self.place_entry(name)?,
+            Slot::Offer(..) => self.place_offer(name, self.weight(entry, cost, body_name)?)?,
+        };
+        self.index.insert(name, (order, cost, body_name))?;
+        match slot.twin(entry) {
+            Some(offer) => self.pair(name, &offer.name(self.key)),
+            None => Ok(()),
+        }
     }
 
     fn remove(&mut self, slot: &Slot) -> Result<(), redb::Error> {
@@ -195,7 +207,10 @@ impl<'t> Batch<'t> {
         let Some((order, cost, body_name)) = self.index.remove(name)?.map(|row| own(row.value())) else {
             return Ok(());
         };
-        self.order.remove(order)?;
+        self.vacate(order)?;
+        if order != eviction::NO_PLACE {
+            self.part(name)?;
+        }
         self.state.bytes = self.state.bytes.saturating_sub(cost);
         let old = self.entries.remove(name)?.and_then(|sealed| EntryRow::open(self.key, name, sealed.value()));
         let freed = self.release(&body_name)?;
@@ -242,38 +257,6 @@ impl<'t> Batch<'t> {
         let (count, _, _) = self.reference(body_name)?;
         self.references.insert(body_name, (count, body.len() as u64, true))?;
         self.state.bytes += body.len() as u64;
-        Ok(())
-    }
-
-    fn evict(&mut self, used: &Used) -> Result<(), redb::Error> {
-        let mut chances = MAX_SECOND_CHANCES;
-        let stored_now = self.first_order..=self.state.next_order;
-        while self.state.bytes > self.bounds.bytes || self.entries.len()? > self.bounds.entries {
-            let Some((order, name)) = self.order.pop_first()?.map(|(order, name)| (order.value(), *name.value()))
-            else {
-                return Ok(());
-            };
-            // What spared entries have overtaken must not go before it could be used.
-            if stored_now.contains(&order) {
-                self.renew(&name)?;
-            } else if chances > 0 && used.take(&name) {
-                chances -= 1;
-                self.renew(&name)?;
-            } else {
-                self.take_out(&name)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts an entry at the end of the order.
-    fn renew(&mut self, name: &Name) -> Result<(), redb::Error> {
-        let Some((_, cost, body_name)) = self.index.get(name)?.map(|row| own(row.value())) else {
-            return Ok(());
-        };
-        let order = self.next_order();
-        self.index.insert(name, (order, cost, &body_name))?;
-        self.order.insert(order, name)?;
         Ok(())
     }
 

@@ -11,7 +11,8 @@ pub struct Config {
     /// compressed, so that JSON takes about half of this. What doesn't compress may take up to three times as much, for
     /// pages are not filled to the end, and a commit writes beside what it replaces.
     pub max_bytes: u64,
-    /// Most entries; at least 1.
+    /// Most answers; at least 1. A caller's entry and the offer that says the same are one answer and two entries, each of
+    /// which costs bytes.
     pub max_entries: u64,
     /// Most bytes that the memory tier holds. It never holds more than what is stored.
     pub memory_bytes: u64,

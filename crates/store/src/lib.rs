@@ -8,7 +8,8 @@
 //! not sealed.
 //!
 //! This crate decides nothing about freshness: expired entries stay (for revalidation, and for when GitHub is down) until
-//! the bounds evict them, least recently used first.
+//! the bounds evict them, least recently used first. What members offered and nobody here asked for has a bounded share of a
+//! full store.
 
 mod batch;
 mod config;

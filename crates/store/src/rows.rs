@@ -8,11 +8,14 @@
 //! | `peers/1` | name of the member | [`RememberedPeer`], sealed |
 //! | `tombstones/1` | name of the scope | scope and moment, sealed |
 //! | `index/1` | name of the slot | place in the order, cost in bytes, name of the CID |
-//! | `order/1` | place in the order, oldest use first | name of the slot |
+//! | `order/1` | place in the order, oldest use first | name of a caller's slot |
+//! | `offers/1` | place in the same order | name of an offer's slot that has no twin, its weight in bytes |
+//! | `twins/1` | name of a caller's slot, and of the offer's that says the same | name of the other |
 //! | `references/1` | name of the CID | entries that name it, its length, whether it is here |
 //!
 //! Names are keyed hashes. The number in a table's name is its schema: another shape gets another number.
 
+use ghmesh_model::wire::Record;
 use ghmesh_model::{CacheKey, Entry, Fingerprint, LocalFingerprint, MemberId, Millis, Scope, WireKey, cbor};
 use ghmesh_seal::DataKey;
 use redb::TableDefinition;
@@ -34,6 +37,9 @@ pub(crate) const TOMBSTONES: Sealed = TableDefinition::new("tombstones/1");
 pub(crate) const INDEX: TableDefinition<'static, &'static Name, (u64, u64, &'static Name)> =
     TableDefinition::new("index/1");
 pub(crate) const ORDER: TableDefinition<'static, u64, &'static Name> = TableDefinition::new("order/1");
+/// Name of the slot, and what it counts towards the share of offers.
+pub(crate) const OFFERS: TableDefinition<'static, u64, (&'static Name, u64)> = TableDefinition::new("offers/1");
+pub(crate) const TWINS: TableDefinition<'static, &'static Name, &'static Name> = TableDefinition::new("twins/1");
 /// Entries that name it, length in bytes (0 where it is not here), whether it is here.
 pub(crate) const REFERENCES: TableDefinition<'static, &'static Name, (u64, u64, bool)> =
     TableDefinition::new("references/1");
@@ -54,7 +60,7 @@ pub(crate) const ENTRY_OVERHEAD_BYTES: u64 = 256;
 pub enum Slot {
     /// For callers of this node who present the credential.
     Local(CacheKey, LocalFingerprint),
-    /// What a peer sent and nobody here has asked for yet: unusable until a caller presents the credential.
+    /// What members may be told, and what they told: unusable here until a caller presents the credential.
     Offer(WireKey, Fingerprint),
 }
 
@@ -72,6 +78,16 @@ impl Slot {
 
     pub(crate) fn name(&self, key: &DataKey) -> Name {
         key.row_name("entries/1", &self.bytes())
+    }
+
+    /// Where members are told what `entry`, in this slot of a caller's, says.
+    pub(crate) fn twin(&self, entry: &Entry) -> Option<Slot> {
+        match (self, entry.attestation.as_ref()?.stored.record()) {
+            (Slot::Local(..), Ok(Record::Stored(stored))) => {
+                Some(Slot::Offer(stored.validation.key, stored.validation.fingerprint))
+            }
+            (Slot::Local(..) | Slot::Offer(..), _) => None,
+        }
     }
 }
 
@@ -99,6 +115,9 @@ pub(crate) struct State {
     pub(crate) bytes: u64,
     /// The last boot that found the clock set back: ages of what was written before it are unknown.
     pub(crate) clock_set_back: u64,
+    /// What offers without a twin weigh together.
+    #[serde(default)]
+    pub(crate) offered_bytes: u64,
 }
 
 /// An entry as it is read.
@@ -179,4 +198,27 @@ fn open<T: DeserializeOwned>(key: &DataKey, table: &str, row: &[u8], sealed: &[u
         .inspect_err(|error| tracing::warn!(table, %error, "a damaged row in the cache"))
         .ok()?;
     cbor::decode(&plain, limit).inspect_err(|error| tracing::warn!(table, %error, "a malformed row in the cache")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_from_before_offers_were_weighed_is_read() {
+        #[derive(Serialize)]
+        struct Earlier {
+            boot: u64,
+            clock: Millis,
+            next_order: u64,
+            bytes: u64,
+            clock_set_back: u64,
+        }
+        let key = DataKey::new([1; 32]);
+        let earlier = Earlier { boot: 3, clock: Millis(5), next_order: 7, bytes: 11, clock_set_back: 2 };
+        let sealed = seal_bytes(&key, "meta/1", STATE_ROW.as_bytes(), &cbor::encode(&earlier));
+        let expected =
+            State { boot: 3, clock: Millis(5), next_order: 7, bytes: 11, clock_set_back: 2, offered_bytes: 0 };
+        assert_eq!(open_state(&key, &sealed), Some(expected));
+    }
 }

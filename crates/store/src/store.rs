@@ -37,11 +37,11 @@ pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
 /// How much a store holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// Entries stored.
+    /// Answers stored. A caller's entry and the offer that says the same are one.
     pub entries: u64,
     /// Bytes of entries and bodies, as [`Config::max_bytes`] counts them.
     pub bytes: u64,
-    /// Entries that may be stored.
+    /// Answers that may be stored.
     pub max_entries: u64,
 }
 

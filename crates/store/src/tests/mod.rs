@@ -9,8 +9,10 @@ mod opening;
 use crate::rows::{self, EntryRow};
 use crate::{Clock, Config, Slot, Store, open};
 use bytes::Bytes;
-use ghmesh_model::{BodyCid, CacheKey, Entry, Fingerprint, LocalFingerprint, Millis, Representation, Source, WireKey};
-use redb::ReadableTable;
+use ghmesh_model::wire::{Record, SignedRecord, Stamp, Stored, Validation};
+use ghmesh_model::{Attestation, BodyCid, CacheKey, Entry, Fingerprint, LocalFingerprint, MemberId};
+use ghmesh_model::{Millis, Representation, Source, WireKey};
+use redb::{ReadTransaction, ReadableTable};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -76,6 +78,23 @@ fn entry(target: &str, body: &[u8]) -> Entry {
     }
 }
 
+/// The same entry, with a record that says it to members: its twin is the offer of that number.
+fn attested(number: u32, body: &[u8]) -> Entry {
+    let plain = entry("h/p", body);
+    let validation = Validation {
+        key: WireKey(id(number)),
+        fingerprint: Fingerprint([7; 32]),
+        cid: plain.representation.cid,
+        origin_date: plain.origin_date,
+        mac: Vec::new(),
+    };
+    let stored = Stored { representation: plain.representation.clone(), validation, scopes: Vec::new() };
+    let (kind, payload) = Record::Stored(stored).to_parts();
+    let stamp = Stamp { author: MemberId([1; 32]), boot: 1, sequence: 1 };
+    let stored = SignedRecord { stamp, kind, payload, signature: Vec::new() };
+    Entry { attestation: Some(Attestation { stored, revalidated: None }), ..plain }
+}
+
 async fn put(store: &Store, slot: Slot, body: &Bytes) {
     store.put(slot, entry("h/p", body), Some(body.clone())).await.unwrap();
 }
@@ -88,48 +107,77 @@ fn on_disk(dir: &Path) -> u64 {
 
 /// Counts everything anew and compares it with what the store keeps about itself.
 fn audit(store: &Store) {
-    let key = store.data_key();
-    let (entries, present, bytes) = store
-        .shared()
-        .database
-        .read(|transaction| {
-            let mut named: BTreeMap<[u8; 32], u64> = BTreeMap::new();
-            let mut bytes = 0;
-            let mut entries = 0;
-            let order = transaction.open_table(rows::ORDER)?;
-            let sealed = transaction.open_table(rows::ENTRIES)?;
-            for row in transaction.open_table(rows::INDEX)?.iter()? {
-                let (name, row) = row?;
-                let (place, cost, body_name) = row.value();
-                assert_eq!(*order.get(place)?.unwrap().value(), *name.value(), "its place in the order");
-                let entry = EntryRow::open(key, name.value(), sealed.get(name.value())?.unwrap().value()).unwrap();
-                assert_eq!(*body_name, rows::body_name(key, &entry.entry.representation.cid));
-                *named.entry(*body_name).or_default() += 1;
-                bytes += cost;
-                entries += 1;
-            }
-            assert_eq!(order.iter()?.count() as u64, entries, "no stray places");
-            assert_eq!(sealed.iter()?.count() as u64, entries, "no stray entries");
-            let mut present = Vec::new();
-            let mut counted = BTreeMap::new();
-            for row in transaction.open_table(rows::REFERENCES)?.iter()? {
-                let (name, row) = row?;
-                let (count, length, here) = row.value();
-                counted.insert(*name.value(), count);
-                if here {
-                    bytes += length;
-                    present.push(*name.value());
-                }
-            }
-            assert_eq!(counted, named, "references count entries");
-            for row in transaction.open_table(rows::BODIES)?.iter()? {
-                assert!(present.contains(row?.0.value().0), "no chunk of a body that is gone");
-            }
-            Ok((entries, present, bytes))
-        })
-        .unwrap();
+    let database = &store.shared().database;
+    let (rows, bytes) = database.read(|transaction| audit_entries(store, transaction)).unwrap();
+    let (answers, offered) = database.read(|transaction| audit_order(store, transaction, rows)).unwrap();
     let usage = store.usage();
-    assert_eq!((usage.entries, usage.bytes), (entries, bytes));
+    assert_eq!((usage.entries, usage.bytes), (answers, bytes));
+    assert_eq!(store.shared().load_state().unwrap().offered_bytes, offered);
     assert!(usage.entries <= usage.max_entries && usage.bytes <= store.shared().config.max_bytes, "{usage:?}");
-    assert!(present.len() as u64 <= entries);
+}
+
+/// Rows of entries, and the bytes of all.
+fn audit_entries(store: &Store, transaction: &ReadTransaction) -> Result<(u64, u64), redb::Error> {
+    let key = store.data_key();
+    let mut named: BTreeMap<[u8; 32], u64> = BTreeMap::new();
+    let (mut bytes, mut rows) = (0, 0);
+    let sealed = transaction.open_table(rows::ENTRIES)?;
+    for row in transaction.open_table(rows::INDEX)?.iter()? {
+        let (name, row) = row?;
+        let (_, cost, body_name) = row.value();
+        let entry = EntryRow::open(key, name.value(), sealed.get(name.value())?.unwrap().value()).unwrap();
+        assert_eq!(*body_name, rows::body_name(key, &entry.entry.representation.cid));
+        *named.entry(*body_name).or_default() += 1;
+        bytes += cost;
+        rows += 1;
+    }
+    assert_eq!(sealed.iter()?.count() as u64, rows, "no stray entries");
+    let mut present = Vec::new();
+    let mut counted = BTreeMap::new();
+    for row in transaction.open_table(rows::REFERENCES)?.iter()? {
+        let (name, row) = row?;
+        let (count, length, here) = row.value();
+        counted.insert(*name.value(), count);
+        if here {
+            bytes += length;
+            present.push(*name.value());
+        }
+    }
+    assert_eq!(counted, named, "references count entries");
+    for row in transaction.open_table(rows::BODIES)?.iter()? {
+        assert!(present.contains(row?.0.value().0), "no chunk of a body that is gone");
+    }
+    assert!(present.len() as u64 <= rows);
+    Ok((rows, bytes))
+}
+
+/// Answers, and what offers without a twin weigh.
+fn audit_order(store: &Store, transaction: &ReadTransaction, rows: u64) -> Result<(u64, u64), redb::Error> {
+    let key = store.data_key();
+    let sealed = transaction.open_table(rows::ENTRIES)?;
+    let (order, offers) = (transaction.open_table(rows::ORDER)?, transaction.open_table(rows::OFFERS)?);
+    let twins = transaction.open_table(rows::TWINS)?;
+    let (mut twins_of_entries, mut without_place) = (0, 0);
+    for row in transaction.open_table(rows::INDEX)?.iter()? {
+        let (name, row) = row?;
+        let (name, place) = (*name.value(), row.value().0);
+        let EntryRow { slot, entry, .. } = EntryRow::open(key, &name, sealed.get(&name)?.unwrap().value()).unwrap();
+        let twin = twins.get(&name)?.map(|twin| *twin.value());
+        assert!(twin.is_none_or(|twin| *twins.get(&twin).unwrap().unwrap().value() == name), "each is the other's");
+        if matches!(slot, Slot::Local(..)) {
+            assert_eq!(*order.get(place)?.unwrap().value(), name, "an entry's place in the order");
+            assert_eq!(twin, slot.twin(&entry).map(|offer| offer.name(key)));
+            twins_of_entries += u64::from(twin.is_some());
+        } else if twin.is_some() {
+            assert_eq!(place, 0, "an offer with a twin has no place");
+            without_place += 1;
+        } else {
+            assert_eq!(*offers.get(place)?.unwrap().value().0, name, "an offer's place in the order");
+        }
+    }
+    assert_eq!(twins.iter()?.count() as u64, 2 * twins_of_entries, "no stray twins");
+    let weights: Vec<u64> = offers.iter()?.map(|row| row.unwrap().1.value().1).collect();
+    let answers = order.iter()?.count() as u64 + weights.len() as u64;
+    assert_eq!(answers + without_place, rows, "no stray places");
+    Ok((answers, weights.iter().sum()))
 }
