@@ -4,6 +4,8 @@
 //! it is fit, else skipped with a word about it. Inside an Actions job nothing that lies around is taken: the job's
 //! code is not this mesh's operator.
 
+use super::mesh;
+use super::problem::{Fault, Place, Problem};
 use super::{Environment, SecretText, Settings};
 use ghmesh_seal::{Refusal, Strength, WeakSecrets, assess};
 use std::fmt;
@@ -165,19 +167,60 @@ pub enum SecretError {
         origin: SecretSource,
     },
     /// The file cannot be read.
-    #[error("{origin} cannot be read: {source}")]
+    #[error("mesh.secret_file {path} cannot be read: {source}; {}", remedy(source.kind()))]
     Unreadable {
         /// The file.
-        origin: SecretSource,
+        path: PathBuf,
         /// Why.
         source: io::Error,
     },
+    /// The file holds nothing.
+    #[error("mesh.secret_file {path} is empty; put into it what `ghmesh secret new` prints, the same on every node")]
+    EmptyFile {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+fn remedy(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::NotFound => {
+            "put into it what `ghmesh secret new` prints, the same on every node, or name another file"
+        }
+        io::ErrorKind::PermissionDenied => "let the daemon's user read it, and nobody else",
+        _ => "name a file that holds what `ghmesh secret new` prints, the same on every node",
+    }
+}
+
+impl SecretError {
+    /// The problem with a setting that this is. The predecessor's variable is no setting of ours and stands for itself.
+    fn into_problem(self) -> Problem {
+        let key = match &self {
+            SecretError::AcceptedRefused { .. } => &mesh::ACCEPTED_SECRETS,
+            SecretError::Unreadable { .. } | SecretError::EmptyFile { .. } => &mesh::SECRET_FILE,
+            SecretError::Refused { origin, .. } | SecretError::TooLong { origin } => match origin {
+                SecretSource::File(_) => &mesh::SECRET_FILE,
+                SecretSource::Setting => &mesh::SECRET,
+                SecretSource::Predecessor | SecretSource::Token(_) | SecretSource::GhCommand => {
+                    let place = Place::Variable(PREDECESSOR_VARIABLE.to_owned());
+                    return Problem { place, name: None, value: None, fault: Fault::Secret(self) };
+                }
+            },
+        };
+        Problem::of(key, Fault::Secret(self))
+    }
 }
 
 /// Everything that is wrong with the secrets that were given. Never empty.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.iter().map(SecretError::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct SecretErrors(pub Vec<SecretError>);
+
+/// Everything that is wrong with the secrets that were given. Reads the file of `mesh.secret_file`.
+pub(super) fn problems(settings: &Settings, environment: &Environment) -> impl Iterator<Item = Problem> {
+    let chosen = mesh_secret(settings, environment, || None);
+    chosen.err().into_iter().flat_map(|SecretErrors(errors)| errors).map(SecretError::into_problem)
+}
 
 /// Chooses the mesh secret. `gh_auth_token` is asked last, and only if it may count: what `gh auth token` prints, or
 /// `None` if gh is not there or not logged in.
@@ -257,15 +300,15 @@ fn given(
     if text.expose().len() > MAX_SECRET_BYTES {
         return Err(SecretError::TooLong { origin });
     }
-    match assess(text.expose(), weakness(settings)) {
-        Ok(strength) => Ok(Some(Chosen { text, source: origin, strength })),
-        Err(refusal) => Err(SecretError::Refused { origin, refusal }),
+    match (assess(text.expose(), weakness(settings)), origin) {
+        (Ok(strength), source) => Ok(Some(Chosen { text, source, strength })),
+        (Err(Refusal::Empty), SecretSource::File(path)) => Err(SecretError::EmptyFile { path }),
+        (Err(refusal), origin) => Err(SecretError::Refused { origin, refusal }),
     }
 }
 
 fn secret_in_file(path: &Path, notes: &mut Vec<SecretNote>) -> Result<SecretText, SecretError> {
-    let origin = || SecretSource::File(path.to_owned());
-    let unreadable = |source| SecretError::Unreadable { origin: origin(), source };
+    let unreadable = |source| SecretError::Unreadable { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
     if is_readable_by_all(path) {
         notes.push(SecretNote::ReadableByAll { path: path.to_owned() });
@@ -273,7 +316,7 @@ fn secret_in_file(path: &Path, notes: &mut Vec<SecretNote>) -> Result<SecretText
     let mut text = zeroize::Zeroizing::new(String::with_capacity(MAX_SECRET_BYTES + 1));
     file.take(MAX_SECRET_BYTES as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() > MAX_SECRET_BYTES {
-        Err(SecretError::TooLong { origin: origin() })
+        Err(SecretError::TooLong { origin: SecretSource::File(path.to_owned()) })
     } else {
         Ok(SecretText::new(&text))
     }

@@ -22,7 +22,7 @@ static ENABLED: Key = Key {
     because: "Sharing is what ghmesh is for.",
     secret: false,
 };
-static SECRET: Key = Key {
+pub(super) static SECRET: Key = Key {
     path: "mesh.secret",
     default: Fallback::Unset,
     values: "text; digits in quotes",
@@ -32,7 +32,7 @@ static SECRET: Key = Key {
     because: "Without it the next source is tried, see [the mesh secret](#the-mesh-secret).",
     secret: true,
 };
-static SECRET_FILE: Key = Key {
+pub(super) static SECRET_FILE: Key = Key {
     path: "mesh.secret_file",
     default: Fallback::Unset,
     values: "path",
@@ -41,7 +41,7 @@ static SECRET_FILE: Key = Key {
     because: "There is no usual place for it.",
     secret: false,
 };
-static ACCEPTED_SECRETS: Key = Key {
+pub(super) static ACCEPTED_SECRETS: Key = Key {
     path: "mesh.accepted_secrets",
     default: Fallback::EmptyList,
     values: "list of texts",

@@ -2,7 +2,7 @@
 //!
 //! Later layers win: defaults, `/etc/ghmesh/config.toml`, the user's file, the file of `--config`, the predecessor's
 //! `CACHE_*` variables, `GHMESH_SECTION__KEY` variables, flags. Each section reads and judges its own values; figment
-//! keeps the layers and where each value came from. Nothing is opened or started here.
+//! keeps the layers and where each value came from. Files of settings and the file of the secret are read; nothing is started.
 
 mod address;
 mod admin;
@@ -184,6 +184,9 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Problems> {
     let settings = read(&mut reader, surroundings);
     let mut found = reader.problems;
     validate(&settings, &mut found);
+    if inputs.role == Role::Daemon {
+        found.extend(choice::problems(&settings, &surroundings.environment));
+    }
     problems.extend(found.into_iter().map(|problem| locate(problem, &values)));
     if !problems.is_empty() {
         return Err(Problems(problems));
@@ -229,7 +232,7 @@ fn file_layer(path: &Path, presence: Presence, problems: &mut Vec<Problem>) -> O
     let fault = match layers::file(path, problems) {
         Ok(Some(layer)) => return Some(layer),
         Ok(None) if presence == Presence::Optional => return None,
-        Ok(None) => Fault::Unreadable(io::ErrorKind::NotFound.into()),
+        Ok(None) => Fault::Missing,
         Err(fault) => fault,
     };
     problems.push(Problem::of_file(path.to_owned(), fault));

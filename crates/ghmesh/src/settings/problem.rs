@@ -117,8 +117,11 @@ pub enum Fault {
         /// The parser's words, which do not repeat the line.
         reason: String,
     },
+    /// A file that must be there and is not.
+    #[error("cannot be read: there is no such file; write it, or name another with --config or GHMESH_CONFIG")]
+    Missing,
     /// A file that cannot be read.
-    #[error("cannot be read: {0}")]
+    #[error("cannot be read: {0}{remedy}", remedy = remedy(.0.kind()))]
     Unreadable(#[source] io::Error),
     /// A file larger than any settings are.
     #[error("has more than {limit} bytes; is it the right file?")]
@@ -126,12 +129,19 @@ pub enum Fault {
         /// Largest size that is read, in bytes.
         limit: u64,
     },
+    /// It cannot key a mesh, in a sentence of its own.
+    #[error(transparent)]
+    Secret(super::SecretError),
     /// The gateway refuses it, in a sentence of its own.
     #[error(transparent)]
     Gateway(ghmesh_gateway::config::Problem),
     /// Policy refuses it as an origin, in a sentence of its own.
     #[error(transparent)]
     Origin(ghmesh_policy::OriginsProblem),
+}
+
+fn remedy(kind: io::ErrorKind) -> &'static str {
+    if kind == io::ErrorKind::PermissionDenied { "; let this user read it" } else { "" }
 }
 
 fn nearest_text(nearest: &Option<String>) -> String {
@@ -160,7 +170,11 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if matches!(self.fault, Fault::Gateway(_) | Fault::Origin(_)) {
+        if self.name.is_none() && matches!(self.fault, Fault::Secret(_)) {
+            // Its sentence begins with the place.
+            return fmt::Display::fmt(&self.fault, f);
+        }
+        if matches!(self.fault, Fault::Gateway(_) | Fault::Origin(_) | Fault::Secret(_)) {
             return write!(f, "{}: {}", self.place, self.fault);
         }
         match (&self.name, &self.value) {

@@ -309,6 +309,7 @@ fn all_problems_of_all_sources_are_told_at_once() {
 #[test]
 fn no_secret_is_ever_shown() {
     let machine = Machine::new()
+        .env("GHMESH_MESH__ALLOW_WEAK_SECRET", "true")
         .env("GHMESH_MESH__SECRET", "hunter2")
         .env("GHMESH_MESH__ACCEPTED_SECRETS", "hunter2")
         .env("GHMESH_ADMIN__TOKEN", "hunter2hunter2hunter2")
@@ -322,6 +323,8 @@ fn no_secret_is_ever_shown() {
         ("GHMESH_ORIGIN__URL", "https://me:hunter2@ghe.example"),
         ("GHMESH_ADMIN__TOKEN", "hunter2 hunter2 hunter2"),
         ("GHMESH_MESH__LISTEN", "http://me:hunter2@host"),
+        ("GHMESH_MESH__SECRET", "hunter2"),
+        ("GHMESH_MESH__ACCEPTED_SECRETS", "hunter2"),
     ] {
         let machine = Machine::new().env(name, value);
         let complaint = machine.complaint();
@@ -362,7 +365,11 @@ fn a_flag_for_no_setting_is_told() {
 fn a_file_that_cannot_be_read_is_told() {
     let mut machine = Machine::new();
     machine.inputs.config = Some(machine.path("missing.toml"));
-    assert_eq!(machine.complaint(), "a setting cannot be used:\n  DIR/missing.toml cannot be read: entity not found");
+    assert_eq!(
+        machine.complaint(),
+        "a setting cannot be used:\n  DIR/missing.toml cannot be read: there is no such file; write it, or name another with \
+         --config or GHMESH_CONFIG"
+    );
     machine.inputs.config = Some(machine.path(""));
     assert!(machine.complaint().contains("cannot be read: Is a directory"), "{}", machine.complaint());
     let machine = Machine::new().config(&"#".repeat(1024 * 1024 + 1));

@@ -8,7 +8,13 @@ const OTHER_TOKEN: &str = "gho_abcdefghijABCDEFGHIJ0123456789012345";
 const JOB_TOKEN: &str = "ghs_0123456789abcdefghijABCDEFGHIJ012345";
 
 fn choose(machine: &Machine, gh: Option<&str>) -> Result<SecretChoice, SecretErrors> {
-    mesh_secret(&machine.settings(), &machine.inputs.surroundings.environment, || gh.map(SecretText::new))
+    mesh_secret(&unjudged(machine), &machine.inputs.surroundings.environment, || gh.map(SecretText::new))
+}
+
+/// Settings whose secrets have not been judged: commands beside the daemon don't.
+fn unjudged(machine: &Machine) -> Settings {
+    let inputs = Inputs { role: Role::Client, ..machine.inputs.clone() };
+    load(&inputs).unwrap().settings
 }
 
 fn chosen(machine: &Machine, gh: Option<&str>) -> (String, SecretSource) {
@@ -46,7 +52,7 @@ fn gh_is_asked_only_if_its_answer_may_count() {
         Machine::new().env("GHMESH_MESH__SECRET", "weak"),
     ] {
         let environment = &machine.inputs.surroundings.environment;
-        let _ = mesh_secret(&machine.settings(), environment, || panic!("gh was asked"));
+        let _ = mesh_secret(&unjudged(&machine), environment, || panic!("gh was asked"));
     }
 }
 
@@ -143,14 +149,43 @@ fn a_secret_file_must_be_there_and_hold_one() {
     let with_file = |path: &Path| Machine::new().env("GHMESH_MESH__SECRET_FILE", path.to_str().unwrap());
     let machine = Machine::new();
     let error = |path: &Path| choose(&with_file(path), Some(TOKEN)).unwrap_err().to_string();
+    let missing = error(&machine.path("missing"));
     assert!(
-        error(&machine.path("missing")).ends_with("missing cannot be read: No such file or directory (os error 2)")
+        missing.contains("missing cannot be read: No such file or directory (os error 2); put into it"),
+        "{missing}"
     );
     assert!(error(&machine.path("")).contains("cannot be read: Is a directory"));
-    assert!(error(&machine.write("empty", "\n")).contains("empty: the mesh secret is empty: set mesh.secret"));
+    assert!(
+        error(&machine.write("empty", "\n")).contains("empty is empty; put into it what `ghmesh secret new` prints")
+    );
     assert!(error(&machine.write("long", &"x".repeat(4097))).contains("long: more than 4096 bytes are no mesh secret"));
     std::fs::write(machine.path("binary"), [0xff; 40]).unwrap();
     assert!(error(&machine.path("binary")).contains("cannot be read: stream did not contain valid UTF-8"));
+}
+
+#[test]
+fn secrets_that_the_daemon_can_t_use_are_told_with_all_other_problems() {
+    let machine = Machine::new()
+        .env("GHMESH_MESH__SECRET", "weak")
+        .env("GHMESH_MESH__ACCEPTED_SECRETS", JOB_TOKEN)
+        .env("GHMESH_LOG__LEVEL", "inof");
+    let complaint = machine.complaint();
+    for part in [
+        "3 settings cannot be used:",
+        "\n  GHMESH_MESH__SECRET: mesh.secret: this mesh secret may be guessed",
+        "\n  GHMESH_MESH__ACCEPTED_SECRETS: mesh.accepted_secrets, number 1: a ghs_ token",
+        "\n  GHMESH_LOG__LEVEL: log.level",
+    ] {
+        assert!(complaint.contains(part), "{part} is not in {complaint}");
+    }
+    let file = Machine::new().flag("--secret-file", "mesh.secret_file", "/nope").complaint();
+    assert!(file.contains("\n  --secret-file: mesh.secret_file /nope cannot be read: No such file"), "{file}");
+    let predecessor = Machine::new().env("CACHE_P2P_SHARED_SECRET", "weak").complaint();
+    assert!(predecessor.contains("\n  CACHE_P2P_SHARED_SECRET: this mesh secret may be guessed"), "{predecessor}");
+    assert!(
+        unjudged(&Machine::new().env("GHMESH_MESH__SECRET", "weak")).mesh.secret.is_some(),
+        "other commands need no secret"
+    );
 }
 
 #[test]
