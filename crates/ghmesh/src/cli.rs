@@ -38,21 +38,21 @@ pub(crate) enum Command {
 /// Flags of `up`: each sets what the setting of the same name does.
 #[derive(Args, Debug)]
 pub(crate) struct Up {
-    /// Listen for HTTP on these addresses (gateway.listen).
+    /// Listen for HTTP on this address (gateway.listen). Can be repeated, as all flags that set a list.
     #[arg(long, value_name = "ADDRESS")]
-    listen: Option<String>,
+    listen: Vec<String>,
     /// Listen for HTTP on this unix socket (gateway.socket).
     #[arg(long, value_name = "PATH")]
     socket: Option<String>,
     /// Read the mesh secret from this file (mesh.secret_file).
     #[arg(long, value_name = "FILE")]
     secret_file: Option<String>,
-    /// Listen for other nodes on these multiaddrs (mesh.listen).
+    /// Listen for other nodes on this multiaddr (mesh.listen).
     #[arg(long, value_name = "MULTIADDR")]
-    mesh_listen: Option<String>,
-    /// Dial these nodes at the start (mesh.bootstrap).
+    mesh_listen: Vec<String>,
+    /// Dial this node at the start (mesh.bootstrap).
     #[arg(long, value_name = "MULTIADDR")]
-    bootstrap: Option<String>,
+    bootstrap: Vec<String>,
     /// Share with nodes of this name only (mesh.cluster).
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
@@ -93,18 +93,19 @@ impl Up {
     /// The settings that the flags set.
     pub(crate) fn flags(&self) -> Vec<Flag> {
         let off = self.no_mesh.then(|| "false".to_owned());
+        let list = |values: &[String]| (!values.is_empty()).then(|| values.join(","));
         let given = [
-            ("--listen", "gateway.listen", &self.listen),
-            ("--socket", "gateway.socket", &self.socket),
-            ("--secret-file", "mesh.secret_file", &self.secret_file),
-            ("--mesh-listen", "mesh.listen", &self.mesh_listen),
-            ("--bootstrap", "mesh.bootstrap", &self.bootstrap),
-            ("--cluster", "mesh.cluster", &self.cluster),
-            ("--no-mesh", "mesh.enabled", &off),
-            ("--data-dir", "cache.dir", &self.data_dir),
-            ("--origin-url", "origin.url", &self.origin_url),
+            ("--listen", "gateway.listen", list(&self.listen)),
+            ("--socket", "gateway.socket", self.socket.clone()),
+            ("--secret-file", "mesh.secret_file", self.secret_file.clone()),
+            ("--mesh-listen", "mesh.listen", list(&self.mesh_listen)),
+            ("--bootstrap", "mesh.bootstrap", list(&self.bootstrap)),
+            ("--cluster", "mesh.cluster", self.cluster.clone()),
+            ("--no-mesh", "mesh.enabled", off),
+            ("--data-dir", "cache.dir", self.data_dir.clone()),
+            ("--origin-url", "origin.url", self.origin_url.clone()),
         ];
-        let set = given.into_iter().filter_map(|(name, path, value)| Some((name, path, value.clone()?)));
+        let set = given.into_iter().filter_map(|(name, path, value)| Some((name, path, value?)));
         set.map(|(name, path, value)| Flag { name: name.to_owned(), path, value }).collect()
     }
 }

@@ -49,8 +49,9 @@ fn write_aliases(text: &mut String) {
     line(
         text,
         format_args!(
-            "\n## The predecessor's variables\n\nThese work as they are. They win over files, and `GHMESH_…` variables win over \
-             them.\nWhere two names are given the first that is set counts.\n\n| variable | means |\n|---|---|"
+            "\n## The predecessor's variables\n\nThey come from the GitHub cache (`github_cli`) of the public project \
+             ipfs_accelerate_py, and work as they are. They win over files;\nghmesh's own `GHMESH_…` variables win over \
+             them. Where two names are given the first that is set counts.\n\n| variable | means |\n|---|---|"
         ),
     );
     ALIASES.iter().for_each(|alias| write_alias(text, alias));
