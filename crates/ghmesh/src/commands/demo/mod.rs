@@ -158,6 +158,10 @@ impl Story {
             totals.requests == stage.asked(),
             format!("{} requests were made, {} counted", stage.asked(), totals.requests),
         );
+        self.check(
+            totals.spent == spent,
+            format!("the nodes count {}; the simulated GitHub counts {spent}", totals.spent),
+        );
         if self.wrong.is_empty() {
             println!("\nEvery figure is what it should be.");
             return Ok(Exit::Success);

@@ -42,6 +42,8 @@ pub(super) struct Totals {
     pub(super) local_hits: u64,
     pub(super) peer_hits: u64,
     pub(super) saved: u64,
+    /// What the nodes count of their calls to GitHub.
+    pub(super) spent: Cost,
 }
 
 /// An answer.
@@ -220,7 +222,14 @@ impl Stage {
 
     /// The sums over all nodes.
     pub(super) async fn totals(&self) -> anyhow::Result<Totals> {
-        let mut totals = Totals { requests: 0, hits: 0, local_hits: 0, peer_hits: 0, saved: 0 };
+        let mut totals = Totals {
+            requests: 0,
+            hits: 0,
+            local_hits: 0,
+            peer_hits: 0,
+            saved: 0,
+            spent: Cost { calls: 0, charged: 0 },
+        };
         for node in &self.nodes {
             let stats = self.report(node, "/_ghmesh/stats").await?;
             let count = |name: &str| stats[name].as_u64().unwrap_or_default();
@@ -229,6 +238,8 @@ impl Stage {
             totals.local_hits += count("local_hits");
             totals.peer_hits += count("peer_hits");
             totals.saved += count("api_calls_saved");
+            totals.spent.calls += count("api_calls_made");
+            totals.spent.charged += count("api_calls_charged");
         }
         Ok(totals)
     }
