@@ -88,7 +88,7 @@ async fn a_bad_file_of_settings_is_told_with_its_place() {
     let how = DaemonBuilder::new(NO_ORIGIN);
     let file = how.path("config.toml");
     let name = path(&file);
-    complains(&how, &["up", "--config", &name], 2, &[&name, "cannot be read"]).await;
+    complains(&how, &["up", "--config", &name], 2, &[&name, "there is no such file", "--config"]).await;
     for (text, words) in [
         ("[mesh\n", "line 1, column 6 is not TOML"),
         ("[mehs]\nlisten = []\n", "mehs.listen is not a setting; did you mean mesh.listen?"),
@@ -108,8 +108,10 @@ async fn a_bad_file_with_a_secret_is_told() {
     let file = how.path("secret");
     let name = path(&file);
     let arguments = ["up", "--secret-file", &name];
-    complains(&how, &arguments, 2, &["mesh.secret_file", &name, "cannot be read"]).await;
-    for (text, words) in [("\n", "the mesh secret is empty"), ("password", "ghmesh secret new")] {
+    complains(&how, &arguments, 2, &["mesh.secret_file", &name, "cannot be read", "put into it"]).await;
+    for (text, words) in
+        [("\n", "is empty; put into it what `ghmesh secret new` prints"), ("password", "ghmesh secret new")]
+    {
         std::fs::write(&file, text).expect("the file is written");
         complains(&how, &arguments, 2, &["mesh.secret_file", &name, words]).await;
     }
@@ -192,6 +194,7 @@ async fn a_damaged_identity_is_told_and_the_cache_goes_on_alone() {
     write(&file, "who am I?\n");
     complains(&how, &["id"], 1, &[&path(&file), "is not an identity", "remove it"]).await;
     let daemon = how.start().await;
+    complains(daemon.how(), &["id"], 1, &["its mesh is", "ghmesh status"]).await;
     eventually("it tells what is wrong", async || {
         let log = daemon.log();
         (log.contains("is not an identity") && log.contains("this cache stays local")).then_some(())
@@ -236,7 +239,48 @@ async fn a_mesh_port_that_is_taken_leaves_the_cache_local_and_says_so() {
         (log.contains("this cache stays local") && log.contains(&listen) && log.contains("in use")).then_some(())
     })
     .await;
-    assert_eq!(daemon.admin("/_ghmesh/readyz").await.expect("it runs on").status, 200);
+    let ready = daemon.admin("/_ghmesh/readyz").await.expect("it runs on");
+    assert_eq!((ready.status.as_u16(), ready.json()), (200, serde_json::json!({"ready": true, "mesh": "failed"})));
+    let status = run(daemon.how(), &["status"]).await;
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    let mesh = status.lines().find(|line| line.starts_with("mesh")).expect("a line for the mesh");
+    assert!(mesh.contains("failed") && mesh.contains(&listen) && mesh.contains("in use"), "{status}");
+    let metrics = daemon.admin("/_ghmesh/metrics").await.expect("it runs on");
+    assert!(String::from_utf8_lossy(&metrics.body).contains("ghmesh_mesh_failed 1\n"));
+}
+
+#[tokio::test]
+async fn no_mesh_is_no_reason_to_warn_and_no_secret_is() {
+    let how = DaemonBuilder::new(NO_ORIGIN).with("GHMESH_MESH__SECRET", "").with("GHMESH_LOG__LEVEL", "warn");
+    let alone = how.clone().with("GHMESH_MESH__ENABLED", "false").start().await;
+    assert_eq!(alone.log(), "");
+    let alone = alone.stop().await.with("GHMESH_MESH__ENABLED", "true").start().await;
+    assert!(alone.log().contains("no mesh secret"), "{}", alone.log());
+    let ready = alone.admin("/_ghmesh/readyz").await.expect("it runs").json();
+    assert_eq!(ready["mesh"], "off", "what never starts is not starting");
+}
+
+#[tokio::test]
+async fn flags_of_lists_can_be_repeated() {
+    let free = || TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound").to_string();
+    let (one, other) = (free(), free());
+    let how = DaemonBuilder::new(NO_ORIGIN).with("GHMESH_MESH__ENABLED", "false");
+    let mut command = how.command(&["up", "--listen", &one, "--listen", &other]);
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().expect("ghmesh starts");
+    for address in [&one, &other] {
+        eventually(&format!("it listens on {address}"), async || TcpStream::connect(address).await.ok()).await;
+    }
+    child.kill().await.expect("it was running");
+}
+
+#[tokio::test]
+async fn causes_are_told_once() {
+    let how = DaemonBuilder::new(NO_ORIGIN);
+    let nowhere = how.path("missing").join("socket");
+    let output = run(&how.with("GHMESH_GATEWAY__SOCKET", &path(&nowhere)), &["up"]).await;
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    let told = complaint.lines().last().unwrap_or_default();
+    assert_eq!(told.matches("No such file or directory").count(), 1, "{complaint}");
 }
 
 #[tokio::test]
@@ -244,7 +288,7 @@ async fn api_says_what_is_wrong_with_what_it_was_asked() {
     let github = Sim::start(Config::default()).await.expect("the simulated GitHub starts");
     let how = DaemonBuilder::new(&github.url()).with("GH_TOKEN", tokens::ALICE);
     let missing = path(&how.path("missing.json"));
-    let cases: [(&[&str], &[&str]); 8] = [
+    let cases: [(&[&str], &[&str]); 10] = [
         (&["api", "user", "-q", ".["], &["jq"]),
         (&["api", "user", "-t", "{{.login"], &["template"]),
         (&["api", "user", "-F", "title"], &["field", "title"]),
@@ -252,6 +296,8 @@ async fn api_says_what_is_wrong_with_what_it_was_asked() {
         (&["api", "user", "--input", &missing], &["missing.json", "no such file"]),
         (&["api", "repos/{owner}/{repo}/issues"], &["repo"]),
         (&["api", "user", "--cache", "soon"], &["soon"]),
+        (&["api", "http://127.0.0.1:9180/user?a=b"], &["127.0.0.1 is this machine", "`ghmesh api '/user?a=b'`"]),
+        (&["api", "http://localhost/_ghmesh/stats"], &["localhost is this machine", "'/_ghmesh/stats'"]),
         (&["api", "--paginate", "-X", "POST", "repos/octo/hello/issues"], &["--paginate"]),
     ];
     for (arguments, words) in cases {
@@ -265,6 +311,11 @@ async fn api_says_what_is_wrong_with_what_it_was_asked() {
             );
         }
     }
+    assert_eq!(github.counters().calls(), 0);
+    let whole = format!("{}/user", github.url());
+    let credential = format!("Authorization: token {}", tokens::ALICE);
+    let output = run(&how, &["api", &whole, "-H", &credential, "-q", ".login"]).await;
+    assert!(output.status.success(), "an origin on this machine can be named in full: {output:?}");
 }
 
 #[tokio::test]
@@ -274,6 +325,12 @@ async fn an_origin_that_is_not_there_is_told_at_once() {
     let message = answer.json()["message"].as_str().unwrap_or_default().to_owned();
     assert_eq!(answer.status, 502, "{message}");
     assert!(message.contains("127.0.0.1:1"), "{message}");
+    let status = run(daemon.how(), &["status"]).await;
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    let origin = status.lines().find(|line| line.starts_with("origin")).expect("a line for the origin");
+    for word in ["127.0.0.1:1: failing", "no answer yet", "last failure", "refused"] {
+        assert!(origin.contains(word), "{word} is not in {origin}");
+    }
 }
 
 // HTTP, byte by byte.

@@ -5,7 +5,7 @@ use ghmesh_tests::binaries::binaries;
 use ghmesh_tests::daemon::{directory_contains, fleet};
 use ghmesh_tests::{DaemonBuilder, PATIENCE};
 use serde_json::Value;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Output;
 
@@ -77,10 +77,81 @@ async fn id_prints_whole_addresses_with_and_without_the_daemon() {
     assert_eq!(told, addresses);
     let peer_id = addresses[0].rsplit('/').next().expect("an address has parts").to_owned();
 
-    let how = daemon.stop().await.with("GHMESH_MESH__LISTEN", "/ip4/10.0.0.5/tcp/9000");
+    let how = daemon.stop().await;
+    assert_eq!(says(&how, &["id"]).await.trim(), format!("/p2p/{peer_id}"), "nobody knows which port 0 will be");
+    let how = how.with("GHMESH_MESH__LISTEN", "/ip4/10.0.0.5/tcp/9000");
     assert_eq!(says(&how, &["id"]).await.trim(), format!("/ip4/10.0.0.5/tcp/9000/p2p/{peer_id}"));
+    let everywhere = how.clone().with("GHMESH_MESH__LISTEN", "/ip4/0.0.0.0/tcp/9000");
+    let told = says(&everywhere, &["id"]).await;
+    assert!(told.lines().count() >= 1 && !told.contains("/0.0.0.0/"), "nobody can dial {told}");
     let again = how.with("GHMESH_MESH__LISTEN", "/ip4/127.0.0.1/tcp/0").start().await;
     assert!(again.address().await.ends_with(&peer_id), "a restart keeps the identity");
+}
+
+#[tokio::test]
+async fn id_makes_nothing_where_no_daemon_has_run() {
+    let how = DaemonBuilder::new("http://127.0.0.1:1");
+    let output = run(&how, &["id"]).await;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{complaint}");
+    assert!(complaint.contains("no identity yet") && complaint.contains("ghmesh up"), "{complaint}");
+    assert!(!how.path("data").exists(), "the data directory is made by the daemon");
+}
+
+#[tokio::test]
+#[ignore = "needs root, to run as another user"]
+async fn who_may_not_open_the_socket_is_told_so() {
+    const NOBODY: u32 = 65534;
+    let github = github().await;
+    let daemon = DaemonBuilder::new(&github.url()).start().await;
+    // Where the program lies, another user may not look.
+    let elsewhere = tempfile::tempdir().expect("a temporary directory");
+    let program = elsewhere.path().join("ghmesh");
+    std::fs::copy(&binaries().ghmesh, &program).expect("the program is copied");
+    for directory in [elsewhere.path(), daemon.how().path("").as_path()] {
+        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
+    let socket = daemon.socket();
+    for arguments in [&["status"][..], &["peers", "--json"], &["id"]] {
+        let mut command = tokio::process::Command::new(&program);
+        command
+            .args(arguments)
+            .env_clear()
+            .env("GHMESH_GATEWAY__SOCKET", &socket)
+            .env("GHMESH_GATEWAY__LISTEN", "none");
+        command.env("GHMESH_CACHE__DIR", daemon.data());
+        let output = command.uid(NOBODY).gid(NOBODY).output().await.expect("ghmesh starts");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{complaint}");
+        for words in ["permission denied", &socket.to_string_lossy(), "gateway.socket_mode", "gateway.socket_group"] {
+            assert!(complaint.contains(words), "ghmesh {arguments:?} does not say {words}: {complaint}");
+        }
+        assert!(!complaint.contains("no daemon answers"), "{complaint}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_seen_in_the_status() {
+    let github = github().await;
+    let one = DaemonBuilder::new(&github.url()).start().await;
+    let bootstrap = one.address().await;
+    let other = DaemonBuilder::new(&github.url())
+        .with("GHMESH_MESH__SECRET", "another mesh's")
+        .with("GHMESH_MESH__BOOTSTRAP", &bootstrap)
+        .start()
+        .await;
+    for daemon in [&one, &other] {
+        ghmesh_tests::eventually("the status tells of strangers", async || {
+            let status = says(daemon.how(), &["status"]).await;
+            let line = status.lines().find(|line| line.starts_with("strangers"))?;
+            (line.contains("turned away, and no peers") && line.contains("mesh.secret")).then_some(())
+        })
+        .await;
+    }
+    let status = says(one.how(), &["status"]).await;
+    for name in ["passed on", "failures", "fail-opens"] {
+        assert!(status.lines().any(|line| line.starts_with(name)), "{name} is not in {status}");
+    }
 }
 
 #[tokio::test]
@@ -178,6 +249,21 @@ async fn a_daemon_that_is_told_to_end_ends_well_and_takes_its_socket_along() {
     assert!(!socket.exists(), "the socket is removed");
     let again = how.start().await;
     assert!(again.get("/repos/octo/hello", tokens::ALICE).await.is_hit(), "what was stored is there");
+}
+
+/// The design promises five seconds; ten would be felt at every restart.
+#[tokio::test]
+async fn an_upload_that_hangs_delays_the_end_by_five_seconds_at_most() {
+    let origin = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", origin.local_addr().expect("it is bound"));
+    let daemon = DaemonBuilder::new(&url).with("GHMESH_MESH__ENABLED", "false").start().await;
+    let mut upload = tokio::net::UnixStream::connect(daemon.socket()).await.expect("it listens");
+    let begun = "POST /repos/octo/hello/issues HTTP/1.1\r\nHost: api.github.com\r\nContent-Length: 1000\r\n\r\n{";
+    tokio::io::AsyncWriteExt::write_all(&mut upload, begun.as_bytes()).await.expect("it takes bytes");
+    let _passed_on = tokio::time::timeout(PATIENCE, origin.accept()).await.expect("GitHub is called");
+    let told = std::time::Instant::now();
+    daemon.stop().await;
+    assert!(told.elapsed() < std::time::Duration::from_secs(9), "{:?}", told.elapsed());
 }
 
 fn proc(pid: u32, file: &str) -> Vec<u8> {

@@ -33,11 +33,20 @@ pub fn run() -> ExitCode {
     let exit = match perform(cli) {
         Ok(exit) => exit,
         Err(error) => {
-            eprintln!("ghmesh: {error:#}");
+            eprintln!("ghmesh: {}", told(&error));
             Exit::Failure
         }
     };
     exit.into()
+}
+
+/// An error and its causes in one line. Errors that show their cause themselves don't show it twice.
+pub(crate) fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        before if before.contains(&cause) => told,
+        before => format!("{before}: {cause}"),
+    })
 }
 
 fn perform(cli: Cli) -> anyhow::Result<Exit> {
@@ -75,7 +84,7 @@ async fn ask(command: Command, loaded: &Loaded) -> anyhow::Result<Exit> {
         Command::Api(options) => commands::api::run(*options, loaded).await,
         Command::Status(report) => commands::report::status(loaded, report.json).await,
         Command::Peers(report) => commands::report::peers(loaded, report.json).await,
-        Command::Id => commands::report::id(loaded).await,
+        Command::Id => commands::id::run(loaded).await,
         Command::Up(_) | Command::Secret(_) | Command::Demo => unreachable!("`perform` has run these"),
     }
 }
@@ -93,4 +102,25 @@ fn start_log(loaded: &Loaded, role: Role) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(format!("{LIBRARIES},{level}"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot use x: {source}; create it")]
+    struct Shown {
+        source: std::io::Error,
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let shown = || Shown { source: std::io::Error::other("no such file") };
+        let error = Err::<(), _>(shown()).context("the gateway can't listen").expect_err("an error");
+        assert_eq!(told(&error), "the gateway can't listen: cannot use x: no such file; create it");
+        let error = anyhow::anyhow!("inner").context("outer");
+        assert_eq!(told(&error), "outer: inner");
+    }
 }

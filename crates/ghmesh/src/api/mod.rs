@@ -35,7 +35,7 @@ pub use options::{Options, UsageError};
 pub use repository::RepositoryError;
 pub use run::{ExitStatus, run};
 pub use template::{Fault, Problem, TemplateError};
-pub use transport::{Address, Body, BoxError, Daemon, Transport, TransportError, empty, find_daemon, full};
+pub use transport::{Address, Body, BoxError, Daemon, Search, Transport, TransportError, empty, find_daemon, full};
 
 #[cfg(test)]
 mod tests;

@@ -103,20 +103,33 @@ pub struct Daemon {
     address: Address,
 }
 
-/// The first candidate that takes a connection: the sockets in their order, then TCP. Each gets at most 100 ms.
+/// What a search for the daemon found.
+#[derive(Debug)]
+pub struct Search {
+    /// The first candidate that takes a connection.
+    pub daemon: Option<Daemon>,
+    /// Sockets before it that this user may not open.
+    pub forbidden: Vec<PathBuf>,
+}
+
+/// Tries the sockets in their order, then TCP. Each gets at most 100 ms.
 ///
 /// Whoever owns a socket's directory made the socket, but anyone may listen on a TCP port: there a health check has to answer
 /// before a credential is sent. (That keeps a token from an unrelated service, not from a hostile user of this machine.)
-pub async fn find_daemon(sockets: &[PathBuf], tcp: Option<SocketAddr>) -> Option<Daemon> {
+pub async fn find_daemon(sockets: &[PathBuf], tcp: Option<SocketAddr>) -> Search {
+    let mut forbidden = Vec::new();
     for socket in sockets {
-        let connection = tokio::time::timeout(CONNECT_WAIT, UnixStream::connect(socket)).await;
-        if matches!(connection, Ok(Ok(_))) {
-            return Some(Daemon::on_socket(socket));
+        match tokio::time::timeout(CONNECT_WAIT, UnixStream::connect(socket)).await {
+            Ok(Ok(_)) => return Search { daemon: Some(Daemon::on_socket(socket)), forbidden },
+            Ok(Err(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => forbidden.push(socket.clone()),
+            Ok(Err(_)) | Err(_) => {}
         }
     }
-    let daemon = Daemon::on_tcp(tcp?);
-    let healthy = tokio::time::timeout(CONNECT_WAIT, daemon.is_healthy()).await;
-    healthy.unwrap_or(false).then_some(daemon)
+    let daemon = match tcp.map(Daemon::on_tcp) {
+        Some(daemon) => daemon.is_healthy_soon().await.then_some(daemon),
+        None => None,
+    };
+    Search { daemon, forbidden }
 }
 
 impl Daemon {
@@ -133,6 +146,10 @@ impl Daemon {
     /// Where it listens.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    async fn is_healthy_soon(&self) -> bool {
+        tokio::time::timeout(CONNECT_WAIT, self.is_healthy()).await.unwrap_or(false)
     }
 
     async fn is_healthy(&self) -> bool {

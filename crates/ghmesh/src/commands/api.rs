@@ -1,9 +1,9 @@
 //! `ghmesh api`: through the daemon, else through the store in this process, else straight to the origin.
 
-use crate::api::{self, Body, Environment, ExitStatus, Options, Transport, TransportError};
-use crate::commands::parts;
+use crate::api::{self, Body, Environment, ExitStatus, Options, Search, Transport, TransportError};
+use crate::commands::{daemon, parts};
 use crate::exit::Exit;
-use crate::settings::{Loaded, Settings};
+use crate::settings::{Loaded, Origin, Settings};
 use ghmesh_gateway::Gateway;
 use ghmesh_node::Clock;
 use ghmesh_policy::Listener;
@@ -12,6 +12,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use url::{Host, Position, Url};
 
 /// How long another process may hold the data directory before this command goes on without it.
 const HOLD_PATIENCE: Duration = Duration::from_millis(500);
@@ -21,10 +22,17 @@ const RETRY: Duration = Duration::from_millis(25);
 
 /// Calls the API once.
 pub(crate) async fn run(options: Options, loaded: &Loaded) -> anyhow::Result<Exit> {
-    let tcp = loaded.settings.gateway.listen.first().copied();
-    let status = match api::find_daemon(&loaded.socket_candidates, tcp).await {
-        Some(daemon) => call(&options, &daemon).await,
-        None => {
+    if let Some(url) = named_itself(&options.endpoint, &loaded.settings) {
+        let (host, path) = (url.host_str().unwrap_or_default(), &url[Position::BeforePath..]);
+        eprintln!("ghmesh: {host} is this machine and not GitHub; give the path alone: `ghmesh api '{path}'`");
+        return Ok(Exit::Gh(ExitStatus::Usage.code()));
+    }
+    let status = match daemon::find(loaded).await {
+        Search { daemon: Some(daemon), .. } => call(&options, &daemon).await,
+        Search { daemon: None, forbidden } => {
+            if !forbidden.is_empty() {
+                tracing::warn!("{}; going on without the daemon", daemon::permission_denied(&forbidden));
+            }
             let node = InProcess::new(loaded).await?;
             let status = call(&options, &node).await;
             node.close().await;
@@ -32,6 +40,27 @@ pub(crate) async fn run(options: Options, loaded: &Loaded) -> anyhow::Result<Exi
         }
     };
     Ok(Exit::Gh(status.code()))
+}
+
+/// The endpoint, if it is a URL of this machine or of `gateway.names`, and not of an origin. The daemon would take it for a
+/// request of its own and ask GitHub instead of whoever listens there, which is where gh would go.
+fn named_itself(endpoint: &str, settings: &Settings) -> Option<Url> {
+    let url = Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    let is_own = match url.host()? {
+        Host::Ipv4(ip) => ip.is_loopback(),
+        Host::Ipv6(ip) => ip.to_canonical().is_loopback(),
+        Host::Domain(name) => {
+            name == "localhost" || settings.gateway.names.iter().any(|own| own.eq_ignore_ascii_case(name))
+        }
+    };
+    (is_own && !is_origin(&url, &settings.origin)).then_some(url)
+}
+
+fn is_origin(url: &Url, origin: &Origin) -> bool {
+    let authority = url.authority();
+    let by_url = origin.url.as_deref().and_then(|origin| Url::parse(origin).ok());
+    by_url.is_some_and(|origin| origin.authority() == authority)
+        || origin.hosts.iter().any(|host| host.eq_ignore_ascii_case(authority))
 }
 
 async fn call(options: &Options, transport: &impl Transport) -> ExitStatus {

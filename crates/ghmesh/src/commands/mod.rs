@@ -1,8 +1,10 @@
 //! The commands, one a file.
 
 pub(crate) mod api;
+mod daemon;
 pub(crate) mod demo;
-pub(crate) mod parts;
+pub(crate) mod id;
+mod parts;
 pub(crate) mod report;
 pub(crate) mod secret;
 pub(crate) mod up;

@@ -1,87 +1,23 @@
-//! `ghmesh status`, `peers` and `id`: what the running daemon says of itself.
+//! `ghmesh status` and `peers`: what the running daemon says of itself.
 
-use crate::api::transport::{self, Daemon, Transport};
+use crate::commands::daemon::private_page;
 use crate::exit::Exit;
-use crate::settings::{Loaded, Settings};
-use anyhow::{Context, bail};
-use http::Request;
-use http_body_util::BodyExt;
+use crate::settings::Loaded;
 use serde_json::Value;
 use std::fmt::Write;
 
-/// Most bytes of a daemon's report that are read.
-const MAX_REPORT_BYTES: usize = 4 * 1024 * 1024;
-
 /// Prints the daemon's status.
 pub(crate) async fn status(loaded: &Loaded, json: bool) -> anyhow::Result<Exit> {
-    let status = ask(loaded, "/_ghmesh/status").await?;
+    let status = private_page(loaded, "/_ghmesh/status").await?;
     print!("{}", if json { pretty(&status) } else { status_text(&status) });
     Ok(Exit::Success)
 }
 
 /// Prints the members that the daemon is connected to.
 pub(crate) async fn peers(loaded: &Loaded, json: bool) -> anyhow::Result<Exit> {
-    let peers = ask(loaded, "/_ghmesh/peers").await?;
+    let peers = private_page(loaded, "/_ghmesh/peers").await?;
     print!("{}", if json { pretty(&peers) } else { peers_text(&peers) });
     Ok(Exit::Success)
-}
-
-/// Prints this node's multiaddrs, one a line: the running daemon's, else what the settings and the identity give.
-pub(crate) async fn id(loaded: &Loaded) -> anyhow::Result<Exit> {
-    let (peer_id, addresses) = match find(loaded).await {
-        Some(daemon) => of_daemon(&daemon).await?,
-        None => of_settings(&loaded.settings)?,
-    };
-    if addresses.is_empty() {
-        println!("/p2p/{peer_id}");
-    }
-    for address in addresses {
-        let address = address.split("/p2p/").next().unwrap_or_default().to_owned();
-        println!("{address}/p2p/{peer_id}");
-    }
-    Ok(Exit::Success)
-}
-
-async fn of_daemon(daemon: &Daemon) -> anyhow::Result<(String, Vec<String>)> {
-    let stats = get(daemon, "/_ghmesh/stats").await?;
-    let peer_id = stats["peer_id"].as_str().unwrap_or_default().to_owned();
-    if peer_id.is_empty() {
-        bail!("the daemon has no peer id: its mesh is off, or has not started yet (see `ghmesh status`)");
-    }
-    let addresses = stats["listen_addrs"].as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok((peer_id, addresses.iter().filter_map(|address| address.as_str().map(str::to_owned)).collect()))
-}
-
-fn of_settings(settings: &Settings) -> anyhow::Result<(String, Vec<String>)> {
-    ghmesh_store::prepare_directory(&settings.cache.dir)?;
-    let identity = ghmesh_mesh::Identity::load_or_create(&settings.cache.dir)?;
-    Ok((identity.peer_id(), settings.mesh.listen.clone()))
-}
-
-async fn ask(loaded: &Loaded, path: &str) -> anyhow::Result<Value> {
-    let Some(daemon) = find(loaded).await else {
-        let sockets: Vec<_> = loaded.socket_candidates.iter().map(|path| path.display().to_string()).collect();
-        bail!("no daemon answers (looked at {}); start one with `ghmesh up`", sockets.join(", "));
-    };
-    get(&daemon, path).await
-}
-
-async fn find(loaded: &Loaded) -> Option<Daemon> {
-    transport::find_daemon(&loaded.socket_candidates, loaded.settings.gateway.listen.first().copied()).await
-}
-
-async fn get(daemon: &Daemon, path: &str) -> anyhow::Result<Value> {
-    let request = Request::get(format!("http://{}{path}", daemon.authority())).body(transport::empty())?;
-    let (head, body) = daemon.send(request).await?.into_parts();
-    let limited = http_body_util::Limited::new(body, MAX_REPORT_BYTES);
-    let bytes = limited.collect().await.map_err(|error| anyhow::anyhow!("the daemon broke off: {error}"))?.to_bytes();
-    let report: Value = serde_json::from_slice(&bytes)
-        .with_context(|| format!("what listens on {} is no ghmesh daemon", daemon.address()))?;
-    if !head.status.is_success() {
-        let message = report["message"].as_str().unwrap_or_default();
-        bail!("the daemon refuses ({}): {message}", head.status.as_u16());
-    }
-    Ok(report)
 }
 
 fn pretty(value: &Value) -> String {
@@ -89,43 +25,97 @@ fn pretty(value: &Value) -> String {
 }
 
 fn status_text(status: &Value) -> String {
-    let stats = &status["stats"];
-    let text = |value: &Value| value.as_str().unwrap_or("–").to_owned();
+    let mut lines = mesh_lines(status);
+    lines.extend(request_lines(&status["stats"]));
+    let each = |list: &Value| list.as_array().cloned().unwrap_or_default();
+    lines.extend(each(&status["sources"]).iter().map(|source| ("discovery", source_text(source))));
+    lines.extend(each(&status["origins"]).iter().map(|origin| ("origin", origin_text(origin))));
     let mut out = String::new();
-    let mut line =
-        |name: &str, value: String| writeln!(out, "{name:<18}{value}").expect("writing to a String succeeds");
-    line("version", text(&status["version"]));
-    line("mesh", format!("{} (label {})", text(&status["mesh"]), text(&status["mesh_label"])));
-    line("peer id", text(&stats["peer_id"]));
-    line("peers", stats["connected_peers"].to_string());
-    line("requests", stats["requests"].to_string());
-    line("hits", format!("{} (local {}, from peers {})", stats["hits"], stats["local_hits"], stats["peer_hits"]));
-    line("misses", format!("{} (confirmed by a 304: {})", stats["misses"], stats["revalidated"]));
-    line("hit rate", format!("{:.1} %", stats["hit_rate"].as_f64().unwrap_or_default() * 100.0));
-    line("calls to GitHub", format!("{} (charged {})", stats["api_calls_made"], stats["api_calls_charged"]));
-    line("calls saved", stats["api_calls_saved"].to_string());
-    line("stale answers", stats["stale_served"].to_string());
-    line("lookups failed", stats["fail_opens"].to_string());
-    line("entries", format!("{} of {} ({} bytes)", stats["entries"], stats["max_entries"], stats["bytes"]));
-    line("uptime", format!("{} s", stats["uptime_seconds"]));
-    for source in status["sources"].as_array().into_iter().flatten() {
-        line("discovery", source_text(source));
-    }
-    for origin in status["origins"].as_array().into_iter().flatten() {
-        let state = if origin["reachable"] == true { "reachable" } else { "left alone after failures" };
-        line("origin", format!("{} {state}", text(&origin["host"])));
+    for (name, value) in lines {
+        writeln!(out, "{name:<18}{value}").expect("writing to a String succeeds");
     }
     out
 }
 
+fn mesh_lines(status: &Value) -> Vec<(&'static str, String)> {
+    let stats = &status["stats"];
+    vec![
+        ("version", text(&status["version"]).to_owned()),
+        ("mesh", mesh_text(status)),
+        ("peer id", text(&stats["peer_id"]).to_owned()),
+        ("peers", stats["connected_peers"].to_string()),
+        ("strangers", strangers_text(status)),
+    ]
+}
+
+fn request_lines(stats: &Value) -> Vec<(&'static str, String)> {
+    let count = |name: &str| stats[name].to_string();
+    vec![
+        ("requests", count("requests")),
+        ("hits", format!("{} (local {}, from peers {})", stats["hits"], stats["local_hits"], stats["peer_hits"])),
+        ("misses", format!("{} (confirmed by a 304: {})", stats["misses"], stats["revalidated"])),
+        ("hit rate", format!("{:.1} %", stats["hit_rate"].as_f64().unwrap_or_default() * 100.0)),
+        ("passed on", format!("{} (writes, and what is not cached)", stats["passed"])),
+        ("stale answers", count("stale_served")),
+        ("failures", format!("{} (answered with an error of ghmesh's own)", stats["failures"])),
+        ("calls to GitHub", format!("{} (charged {})", stats["api_calls_made"], stats["api_calls_charged"])),
+        ("calls saved", count("api_calls_saved")),
+        ("fail-opens", format!("{} (GitHub was asked as members did not answer in time)", stats["fail_opens"])),
+        ("entries", format!("{} of {} ({} bytes)", stats["entries"], stats["max_entries"], stats["bytes"])),
+        ("uptime", format!("{} s", stats["uptime_seconds"])),
+    ]
+}
+
+fn mesh_text(status: &Value) -> String {
+    match text(&status["mesh"]) {
+        "running" => format!("running (label {})", text(&status["mesh_label"])),
+        "failed" => format!("failed, the cache is local until the next start: {}", text(&status["mesh_failure"])),
+        "off" => "off, the cache is local: mesh.enabled is false, or there is no mesh secret".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// Nodes with another secret look like any foreign program: what can be said is that somebody was there.
+fn strangers_text(status: &Value) -> String {
+    let strangers = status["strangers"].as_u64().unwrap_or_default();
+    match (strangers, status["stats"]["connected_peers"].as_u64()) {
+        (0, _) => "0".to_owned(),
+        (_, Some(0)) => {
+            format!("{strangers} turned away, and no peers: do all nodes have the same mesh.secret and mesh.cluster?")
+        }
+        (_, _) => format!("{strangers} turned away (another mesh.secret or mesh.cluster, or no ghmesh)"),
+    }
+}
+
+fn origin_text(origin: &Value) -> String {
+    let answered = match origin["last_answer_seconds"].as_u64() {
+        Some(seconds) => format!("answered {seconds} s ago"),
+        None => "no answer yet".to_owned(),
+    };
+    let state = match (text(&origin["breaker"]), origin["retry_in_seconds"].as_u64(), origin["failures"].as_u64()) {
+        ("open", Some(seconds), _) => format!("breaker open: left alone for {seconds} s more; "),
+        ("half-open", _, _) => "breaker half-open: one request tries; ".to_owned(),
+        (_, _, Some(failures @ 1..)) => format!("failing, {failures} in a row; "),
+        (_, _, _) => String::new(),
+    };
+    let failed = match (origin["last_failure_seconds"].as_u64(), text(&origin["last_failure"])) {
+        (Some(seconds), error) => format!("; last failure {seconds} s ago: {error}"),
+        (None, _) => String::new(),
+    };
+    format!("{}: {state}{answered}{failed}", text(&origin["host"]))
+}
+
 fn source_text(source: &Value) -> String {
-    let name = source["name"].as_str().unwrap_or("–");
     let last = match source["last_success_seconds"].as_u64() {
         Some(seconds) => format!("last success {seconds} s ago"),
         None => "no success yet".to_owned(),
     };
     let error = source["last_error"].as_str().map(|error| format!("; last error: {error}")).unwrap_or_default();
-    format!("{name}: {} found, {last}{error}", source["found"])
+    format!("{}: {} found, {last}{error}", text(&source["name"]), source["found"])
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().filter(|text| !text.is_empty()).unwrap_or("–")
 }
 
 fn peers_text(peers: &Value) -> String {
@@ -137,7 +127,40 @@ fn peers_text(peers: &Value) -> String {
         let round_trip = peer["round_trip_ms"].as_f64().map_or("–".to_owned(), |ms| format!("{ms:.1} ms"));
         let addresses = peer["addresses"].as_array().map(Vec::as_slice).unwrap_or_default();
         let addresses: Vec<_> = addresses.iter().filter_map(Value::as_str).collect();
-        format!("{}  {round_trip}  {}\n", peer["peer_id"].as_str().unwrap_or("–"), addresses.join(" "))
+        format!("{}  {round_trip}  {}\n", text(&peer["peer_id"]), addresses.join(" "))
     };
     peers.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_origin_is_shown_as_it_is() {
+        let answered = json!({"host": "h", "breaker": "closed", "failures": 0, "last_answer_seconds": 3});
+        assert_eq!(origin_text(&answered), "h: answered 3 s ago");
+        let failing = json!({
+            "host": "h", "breaker": "closed", "failures": 2, "last_failure_seconds": 1, "last_failure": "refused"
+        });
+        assert_eq!(origin_text(&failing), "h: failing, 2 in a row; no answer yet; last failure 1 s ago: refused");
+        let open = json!({
+            "host": "h", "breaker": "open", "retry_in_seconds": 2, "failures": 0, "last_answer_seconds": 60,
+            "last_failure_seconds": 0, "last_failure": "silent"
+        });
+        assert_eq!(
+            origin_text(&open),
+            "h: breaker open: left alone for 2 s more; answered 60 s ago; last failure 0 s ago: silent"
+        );
+    }
+
+    #[test]
+    fn strangers_without_peers_point_to_the_secret() {
+        let of =
+            |strangers, peers| strangers_text(&json!({"strangers": strangers, "stats": {"connected_peers": peers}}));
+        assert_eq!(of(0, 0), "0");
+        assert!(of(3, 0).starts_with("3 turned away, and no peers") && of(3, 0).contains("mesh.secret"));
+        assert!(of(3, 2).starts_with("3 turned away (another mesh.secret"));
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::commands::parts;
 use crate::exit::Exit;
-use crate::settings::{Environment, Loaded, Mesh, SecretChoice, SecretText, Settings, mesh_secret};
+use crate::settings::{Environment, Loaded, Mesh, SecretChoice, SecretNote, SecretText, Settings, mesh_secret};
 use anyhow::Context;
 use ghmesh_gateway::{BindError, Server};
 use ghmesh_mesh::{Author, Identity};
@@ -78,7 +78,8 @@ async fn open(settings: &Settings, clock: Clock) -> Result<Store, OpenError> {
     opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
-/// Chooses the mesh secret. The settings come back without secrets; the environment is dropped.
+/// Chooses the mesh secret. The settings come back without secrets, and without a mesh where there is none to key it; the
+/// environment is dropped.
 async fn choose_secret(
     mut settings: Settings,
     environment: Environment,
@@ -86,10 +87,19 @@ async fn choose_secret(
     let chosen = tokio::task::spawn_blocking(move || {
         let choice = mesh_secret(&settings, &environment, gh_auth_token)?;
         settings.mesh.forget_secrets();
+        settings.mesh.enabled = choice.secret.is_some();
         Ok((settings, choice))
     });
     let (settings, choice) = chosen.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-    choice.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    for note in &choice.notes {
+        match note {
+            SecretNote::LocalOnly { enabled: false } => tracing::info!("{note}"),
+            SecretNote::LocalOnly { enabled: true }
+            | SecretNote::Skipped { .. }
+            | SecretNote::Weak { .. }
+            | SecretNote::ReadableByAll { .. } => tracing::warn!("{note}"),
+        }
+    }
     Ok((settings, choice))
 }
 
@@ -129,7 +139,10 @@ impl Joining {
     }
 }
 
-/// Joins the mesh once its keys are derived, and leaves it at the end. Whatever fails here, the local cache goes on.
+/// Joins the mesh once its keys are derived, and leaves it at the end.
+///
+/// Whatever fails here, the daemon stays up as a local cache and says so (`failed` in its reports): clients that point at it
+/// would fail without it, while a missing mesh costs them calls only.
 async fn share(joining: Joining, choice: SecretChoice, node: Node, store: Store, stopping: watch::Receiver<bool>) {
     let Some(secret) = choice.secret else { return };
     let secrets = std::iter::once(secret.text).chain(choice.accepted).collect();
@@ -146,7 +159,11 @@ async fn share(joining: Joining, choice: SecretChoice, node: Node, store: Store,
             stop.await;
             mesh.stop().await;
         }
-        Err(error) => tracing::error!("the mesh can't be joined, this cache stays local: {error:#}"),
+        Err(error) => {
+            let reason = crate::told(&error);
+            tracing::error!("the mesh can't be joined, this cache stays local: {reason}");
+            node.mesh_failed(reason);
+        }
     }
 }
 

@@ -345,11 +345,11 @@ async fn a_daemon_is_found_in_order_and_checked_on_tcp() {
     let server = Server::start();
     let missing = server.socket().with_file_name("missing");
     let sockets = [missing.clone(), server.socket().to_owned()];
-    let found = find_daemon(&sockets, None).await.unwrap();
+    let found = find_daemon(&sockets, None).await.daemon.unwrap();
     assert_eq!(*found.address(), Address::Unix(server.socket().to_owned()));
 
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    assert!(find_daemon(std::slice::from_ref(&missing), Some(silent.local_addr().unwrap())).await.is_none());
+    assert!(find_daemon(std::slice::from_ref(&missing), Some(silent.local_addr().unwrap())).await.daemon.is_none());
     let healthy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = healthy.local_addr().unwrap();
     tokio::spawn(async move {
@@ -361,7 +361,7 @@ async fn a_daemon_is_found_in_order_and_checked_on_tcp() {
         }
     });
     assert_eq!(
-        *find_daemon(std::slice::from_ref(&missing), Some(address)).await.unwrap().address(),
+        *find_daemon(std::slice::from_ref(&missing), Some(address)).await.daemon.unwrap().address(),
         Address::Tcp(address)
     );
 
