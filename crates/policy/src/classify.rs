@@ -115,6 +115,12 @@ impl Read {
     pub fn scopes(&self) -> Vec<Scope> {
         invalidation::scopes_of_read(&self.target)
     }
+
+    /// The same read with one parameter of its query set. `None` where that makes no URL.
+    pub(crate) fn with_parameter(&self, name: &str, value: &str) -> Option<Read> {
+        let target = self.target.with_parameter(name, value).ok()?;
+        Some(Read { key: key(&target, &self.upstream), target, ..self.clone() })
+    }
 }
 
 /// A request that is streamed through.
@@ -285,16 +291,8 @@ fn has_body(headers: &HeaderMap) -> bool {
 fn read(parts: &Parts, target: Target, base: Base, config: &PolicyConfig) -> Result<Read, Refusal> {
     let target = target.with_sorted_query()?;
     let upstream = upstream(&parts.headers);
-    let text = |name: HeaderName| upstream.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let key = KeyParts {
-        host: &target.authority,
-        path: &target.path,
-        query: target.query.as_deref().unwrap_or_default(),
-        accept: text(header::ACCEPT),
-        api_version: text(API_VERSION),
-    };
     Ok(Read {
-        key: key.key(),
+        key: key(&target, &upstream),
         credential: credential(&upstream),
         head: parts.method == Method::HEAD,
         caller: Caller {
@@ -305,6 +303,18 @@ fn read(parts: &Parts, target: Target, base: Base, config: &PolicyConfig) -> Res
         upstream,
         target,
     })
+}
+
+fn key(target: &Target, upstream: &HeaderMap) -> CacheKey {
+    let text = |name: HeaderName| upstream.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let parts = KeyParts {
+        host: &target.authority,
+        path: &target.path,
+        query: target.query.as_deref().unwrap_or_default(),
+        accept: text(header::ACCEPT),
+        api_version: text(API_VERSION),
+    };
+    parts.key()
 }
 
 /// The final headers of a read.

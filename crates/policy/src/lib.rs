@@ -3,7 +3,7 @@
 //! A client's request comes in as [`http::request::Parts`]. [`classify()`] either refuses it, or says where it goes and whether
 //! it is a [`Read`], which may be answered from the cache, or a [`Pass`], which is streamed through. What is ambiguous passes.
 //! For a read, [`storable`] decides whether the origin's answer may be kept, [`freshness`] whether a kept one may be used,
-//! [`etag`] and [`pagination`] how it is confirmed at no cost, and [`answer`] writes the head of what the client gets. For a
+//! [`offer`] and [`pagination`] how it is confirmed at no cost, and [`answer`] writes the head of what the client gets. For a
 //! write, [`invalidation`] names what it may have changed.
 //!
 //! Nothing here stores, connects or looks at a clock: `now` is an argument, and the same input gives the same answer.
@@ -22,6 +22,7 @@ pub mod invalidation;
 pub mod limits_headers;
 pub mod links;
 pub mod loops;
+pub mod offer;
 pub mod origins;
 pub mod pagination;
 pub mod refusal;

@@ -119,7 +119,11 @@ fn is_text(response: &HeaderMap) -> bool {
     json || essence.starts_with("text/") || essence.starts_with("application/vnd.github.")
 }
 
-fn shareable(response: &HeaderMap) -> Result<Vec<(String, String)>, NotStored> {
+/// The headers to keep of a response, sorted by name.
+///
+/// # Errors
+/// They are too many, too long or not text.
+pub(crate) fn shareable(response: &HeaderMap) -> Result<Vec<(String, String)>, NotStored> {
     let mut kept = Vec::new();
     for name in SHAREABLE {
         for value in response.get_all(name) {

@@ -85,6 +85,14 @@ impl Target {
         Ok(self)
     }
 
+    /// The same with the parameter `name` set, the query's pairs sorted.
+    pub(crate) fn with_parameter(&self, name: &str, value: &str) -> Result<Self, Refusal> {
+        let pairs = self.query.iter().flat_map(|query| query.split('&')).filter(|pair| name_of(pair) != name);
+        let set = format!("{name}={value}");
+        let query = pairs.chain([set.as_str()]).collect::<Vec<_>>().join("&");
+        Target { query: Some(query), ..self.clone() }.with_sorted_query()
+    }
+
     /// The URL to call.
     pub fn upstream_uri(&self) -> Uri {
         self.uri.clone()
