@@ -18,6 +18,9 @@ pub const MAX_REQUEST_BYTES: usize = 32 * 1024;
 /// Largest have-you-got response, sealed: one chunk, with room for the envelope.
 pub const MAX_RESPONSE_BYTES: usize = CHUNK_BYTES as usize + 8 * 1024;
 
+/// Most representations of one key that are told of with a lease: a few hundred bytes each.
+pub const MAX_KNOWN: usize = 4;
+
 /// Most headers that one representation carries.
 pub const MAX_HEADERS: usize = 16;
 

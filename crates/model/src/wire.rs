@@ -259,6 +259,11 @@ pub enum Response {
     Lease {
         /// Milliseconds.
         lease_ms: u64,
+        /// Milliseconds that another credential's fetch of the same key may still take; its outcome will be delivered.
+        behind_ms: Option<u64>,
+        /// Without bodies, `Stored` records of the same key for other credentials: at most [`limits::MAX_KNOWN`], the latest
+        /// first. What they name may be what the origin would answer; they permit nothing.
+        known: Vec<Shared>,
     },
     /// Bytes of a body from the offset asked.
     Body {

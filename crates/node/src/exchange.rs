@@ -3,6 +3,7 @@
 //! A record from a member becomes an **offer**: stored under (W, F), usable by nobody. When a caller presents the credential,
 //! the offer's MAC can be checked ([`Exchange::vouched`]), and only then does it become an entry of that credential.
 
+use crate::candidates::latest_of_each;
 use crate::clock::Clock;
 use crate::presented::Presented;
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use ghmesh_model::{Attestation, CacheKey, Entry, Fingerprint, Millis, Scope, Sou
 use ghmesh_origin::Origin;
 use ghmesh_policy::Credential;
 use ghmesh_seal::KeyRing;
-use ghmesh_store::{Slot, Store};
+use ghmesh_store::{Group, Slot, Store};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -150,6 +151,19 @@ impl Exchange {
         let stored = Shared { signed: attestation.stored.clone(), age_ms, body: inline(body.as_ref()) };
         let revalidated = attestation.revalidated.clone().map(|signed| Shared { signed, age_ms, body: None });
         Some([Some(stored), revalidated].into_iter().flatten().collect())
+    }
+
+    /// Records, without bodies, of what the store offers on the same key for other credentials: what they name may be what
+    /// GitHub would answer.
+    pub(crate) fn known(&self, subject: Subject) -> Vec<Shared> {
+        let mut entries = self.store.known(&Group::Wire(subject.key));
+        entries.retain(|(slot, _)| *slot != offer_slot(subject));
+        let now = self.clock.now();
+        let shared = latest_of_each(entries, None).into_iter().filter_map(|entry| {
+            let signed = entry.attestation.as_ref()?.stored.clone();
+            Some(Shared { signed, age_ms: millis(entry.age(now)?), body: None })
+        });
+        shared.take(limits::MAX_KNOWN).collect()
     }
 
     // Listening.

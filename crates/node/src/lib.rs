@@ -7,6 +7,7 @@
 //! What may be cached and shown is `policy`'s decision, who asks whom is `fleet`'s; here their decisions are carried out.
 
 mod bodies;
+mod candidates;
 mod clock;
 mod coordinator;
 mod denials;
@@ -15,6 +16,7 @@ mod exchange;
 mod failure;
 mod flight;
 mod flights;
+mod formulas;
 mod forward;
 mod grants;
 mod holdings;

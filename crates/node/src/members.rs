@@ -59,7 +59,7 @@ impl Members {
             presented: Arc::default(),
             authority: node.config.origins.authorities().next().unwrap_or_default().into(),
         };
-        let coordinator = Coordinator::start(mesh, exchange.clone(), node.clock);
+        let coordinator = Coordinator::start(mesh, exchange.clone(), node.clock, node.config.sharing != Sharing::Credential);
         let (intakes, outlets): (Vec<_>, Vec<_>) = (0..INTAKES).map(|_| mpsc::channel(INTAKE_RECORDS)).unzip();
         if node.members.set(Members { exchange, coordinator, intakes }).is_ok() {
             outlets.into_iter().for_each(|outlet| drop(tokio::spawn(take_in(Arc::downgrade(node), outlet))));
@@ -214,8 +214,8 @@ impl Inner {
         match request {
             Request::Have { key, fingerprint, max_age_ms, lease } => {
                 let subject = Subject { key, fingerprint };
-                let held = self.offered(members, subject, Duration::from_millis(max_age_ms));
-                members.coordinator.inquire(from, subject, lease, held, replier);
+                let on_hand = self.on_hand(members, subject, Duration::from_millis(max_age_ms), lease);
+                members.coordinator.inquire(from, subject, lease, on_hand, replier);
             }
             Request::Deliver { records } => {
                 replier.reply(Response::Ok);
@@ -233,6 +233,13 @@ impl Inner {
                 replier.reply(answer.unwrap_or(Response::No));
             }
         }
+    }
+
+    fn on_hand(&self, members: &Members, subject: Subject, max_age: Duration, lease: bool) -> OnHand {
+        let held = self.offered(members, subject, max_age);
+        let helps = held.is_none() && lease && self.config.sharing != Sharing::Credential;
+        let known = if helps { members.exchange.known(subject) } else { Vec::new() };
+        OnHand { held, known }
     }
 
     /// What this node has for a member: young enough, and from after every known write.

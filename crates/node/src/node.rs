@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::denials::{self, Denials};
 use crate::early::Early;
 use crate::failure::Failure;
+use crate::formulas::Formulas;
 use crate::flights::{Flights, Outcome, Role};
 use crate::grants::Grants;
 use crate::landed::{How, Landed};
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use ghmesh_model::{Entry, LocalFingerprint, Millis};
 use ghmesh_origin::{Body, Origin};
 use ghmesh_policy::answer::{self, HitKind};
-use ghmesh_policy::{Freshness, Origins, Read, Verdict};
+use ghmesh_policy::{Freshness, Origins, Read, Sharing, Verdict};
 use ghmesh_store::Store;
 use http::{HeaderMap, Response};
 use std::fmt;
@@ -35,6 +36,8 @@ pub struct Config {
     pub mesh_enabled: bool,
     /// The hosts that are trusted: their redirects let callers go where they point.
     pub origins: Origins,
+    /// Whom a body that was fetched for one credential may serve.
+    pub sharing: Sharing,
 }
 
 /// One node. Cheap to clone; all clones are the same node.
@@ -54,6 +57,7 @@ pub(crate) struct Inner {
     pub(crate) denials: Denials,
     pub(crate) writes: Writes,
     pub(crate) early: Early,
+    pub(crate) formulas: Formulas,
     /// Set once the mesh secret's keys are derived and the mesh listens.
     pub(crate) members: OnceLock<Members>,
     /// Set where the mesh could not be started: why.
@@ -86,6 +90,7 @@ impl Node {
             denials,
             writes: Writes::default(),
             early: Early::default(),
+            formulas: Formulas::default(),
             members: OnceLock::new(),
             mesh_failure: OnceLock::new(),
         }))
@@ -148,7 +153,7 @@ impl Node {
             mesh: self.mesh_state(),
             mesh_failure: self.0.mesh_failure.get().cloned(),
             mesh_label: members.map(|members| members.exchange.ring.label().to_owned()),
-            sharing: "credential",
+            sharing: self.0.config.sharing.name(),
             stats: self.stats(),
             peers: self.peers(),
             strangers: members.map(Members::strangers).unwrap_or_default(),

@@ -8,8 +8,9 @@ use crate::node::{Flown, Inner};
 use bytes::Bytes;
 use ghmesh_model::{Attestation, BodyCid, Entry, Millis, Representation, Source, limits};
 use ghmesh_origin::{Body, Collected, OriginError, Safety, Tries, chain, collect_limited, empty};
+use ghmesh_policy::offer::{self, Candidate, Offer, Provenance};
 use ghmesh_policy::{
-    CredentialKind, Keep, Read, Target, TargetKind, answer, etag, invalidation, limits_headers, storable,
+    CredentialKind, Keep, Read, Target, TargetKind, answer, invalidation, limits_headers, pagination, storable,
 };
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, response};
@@ -26,7 +27,7 @@ const STORE_PATIENCE: Duration = Duration::from_secs(1);
 const HASH_INLINE_BYTES: usize = 128 * 1024;
 
 /// An entry of the caller's with its body: what a request can be conditional on, and what may stand in for an answer.
-type Kept = (Arc<Entry>, Bytes);
+pub(crate) type Kept = (Arc<Entry>, Bytes);
 
 /// One call under way.
 struct Call<'a> {
@@ -41,20 +42,19 @@ impl Inner {
     /// Asks the origin. `search` is told how it ended.
     pub(crate) async fn call(&self, read: &Read, search: Option<Search>) -> Flown {
         let kept = self.kept(read);
-        let condition = kept.as_ref().and_then(|(entry, body)| etag::conditional(read, entry, body));
+        let offers = self.offers(read, kept.as_ref()).await;
         let mut call = Call { read, kept, search, sent_at: self.clock.now() };
-        let response = match self.send(read, condition.as_ref()).await {
+        let response = match self.send(read, offer::if_none_match(&offers).as_ref()).await {
             Ok(response) => response,
             Err(failure) => return self.instead(&call, failure),
         };
         if response.status() != StatusCode::NOT_MODIFIED {
             return self.received(call, response).await;
         }
-        let offered = condition.as_ref().and_then(|offered| offered.to_str().ok());
-        let confirmed =
-            offered.is_some_and(|tag| etag::confirmed(&[tag], response.status(), response.headers()).is_some());
-        if let Some(kept) = call.kept.take_if(|_| confirmed) {
-            return self.revalidated(call, kept, response.headers()).await;
+        if let Some(offer) = offer::confirmed(offers, read, response.status(), response.headers())
+            && self.is_whole(read, &offer.candidate).await
+        {
+            return self.revalidated(call, offer, response.headers()).await;
         }
         // A 304 to nothing, or to something else: it proves nothing about what is held.
         call.sent_at = self.clock.now();
@@ -67,12 +67,22 @@ impl Inner {
 
     fn kept(&self, read: &Read) -> Option<Kept> {
         let Held { entry, body, .. } = self.held(read)?;
-        let body = body?;
-        let entry = match entry.etag {
-            Some(_) => entry,
-            None => Arc::new(Entry { etag: Some(etag::for_entry(read, &entry, &body)), ..(*entry).clone() }),
-        };
-        Some((entry, body))
+        Some((entry, body?))
+    }
+
+    /// Whether a confirmed page is all that there is to say: where it is full and names no next one, an empty page must come
+    /// after it. That is asked for with the tag of the empty list, so that the answer is free as long as the list ends here.
+    async fn is_whole(&self, read: &Read, confirmed: &Candidate) -> bool {
+        if !pagination::may_have_grown(read, &confirmed.representation, &confirmed.body) {
+            return true;
+        }
+        let Some(next) = pagination::next_page(read) else { return false };
+        let offers = offer::offers(&next, vec![Candidate::empty_list()], self.hashed(&next));
+        let Some(condition) = offer::if_none_match(&offers) else { return false };
+        match self.send(&next, Some(&condition)).await {
+            Ok(response) => offer::confirmed(offers, &next, response.status(), response.headers()).is_some(),
+            Err(_) => false,
+        }
     }
 
     async fn send(&self, read: &Read, condition: Option<&HeaderValue>) -> Result<Response<Body>, Failure> {
@@ -167,6 +177,7 @@ impl Inner {
                 return self.instead(&call, Failure::Interrupted { host, reason: error.to_string() });
             }
         };
+        self.formulas.note(call.read, &head.headers, &body);
         let entry = Entry {
             representation: Representation {
                 cid: hash(body.clone()).await,
@@ -185,20 +196,25 @@ impl Inner {
         self.landed_from_origin(call, entry, body, How::Fetched { stored }, head.headers)
     }
 
-    /// A 304 that names what was offered.
-    async fn revalidated(&self, call: Call<'_>, (held, body): Kept, headers: &HeaderMap) -> Flown {
+    /// A 304 that names what was offered: the proof that the caller may read it, and that it is current.
+    async fn revalidated(&self, call: Call<'_>, offer: Offer, headers: &HeaderMap) -> Flown {
+        let Offer { etag, candidate: Candidate { mut representation, body, provenance }, .. } = offer;
+        representation.headers = offer::freshened(&representation.headers, headers);
+        let mine = matches!(provenance, Provenance::Own { .. });
+        let held = call.kept.as_ref().map(|(held, _)| held).filter(|held| mine && held.representation == representation);
+        let earlier = held.and_then(|held| held.attestation.clone());
         let entry = Entry {
-            etag: text(headers, header::ETAG).or_else(|| held.etag.clone()),
+            representation,
+            etag: text(headers, header::ETAG).or(Some(etag)),
             origin_date: self.origin_date(headers),
             confirmed_at: call.sent_at,
             scopes: call.read.scopes(),
             source: Source::Own,
             attestation: None,
             target: call.read.target.to_string(),
-            ..(*held).clone()
         };
         let shareable = storable::may_leave_node(call.read, headers);
-        let (entry, stored) = self.keep(call.read, entry, held.attestation.clone(), &body, shareable).await;
+        let (entry, stored) = self.keep(call.read, entry, earlier, &body, shareable).await;
         self.landed_from_origin(call, entry, body, How::Revalidated { stored }, headers.clone())
     }
 

@@ -90,7 +90,8 @@ pub(super) fn response() -> impl Strategy<Value = Response> {
     prop_oneof![
         records().prop_map(|records| Response::Have { records }),
         any::<u64>().prop_map(|wait_ms| Response::Coming { wait_ms }),
-        any::<u64>().prop_map(|lease_ms| Response::Lease { lease_ms }),
+        (any::<u64>(), any::<Option<u64>>(), vec(shared(), 0..3))
+            .prop_map(|(lease_ms, behind_ms, known)| Response::Lease { lease_ms, behind_ms, known }),
         (any::<u64>(), bytes(300)).prop_map(|(length, bytes)| Response::Body { length, bytes }),
         Just(Response::Ok),
         Just(Response::No),

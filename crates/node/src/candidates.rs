@@ -1,0 +1,114 @@
+//! Bodies that may be what GitHub would answer a caller, for whomever they were fetched. They permit nothing: GitHub says with
+//! a 304 which of them the caller may have.
+
+use crate::exchange::offer_slot;
+use crate::node::Inner;
+use crate::origin_call::Kept;
+use bytes::Bytes;
+use ghmesh_model::{BodyCid, Entry, Source};
+use ghmesh_policy::etag::Hashed;
+use ghmesh_policy::offer::{self, Candidate, Offer, Provenance};
+use ghmesh_policy::{CredentialKind, Read, Sharing, pagination, routes};
+use ghmesh_store::{Group, Slot};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bodies that are pulled from members for one call: the latest ones. The rest is offered only where it is here already.
+const MAX_PULLED: usize = 2;
+
+/// Longest that one call waits for such bodies. One that takes longer costs a charged call, which is what it was to save.
+const PULL_PATIENCE: Duration = Duration::from_secs(1);
+
+impl Inner {
+    /// What is offered for confirmation in a call for `read`: the caller's own entry first, then what was fetched for others,
+    /// the latest first, then on lists the empty one.
+    pub(crate) async fn offers(&self, read: &Read, kept: Option<&Kept>) -> Vec<Offer> {
+        let hashed = self.hashed(read);
+        let mut candidates: Vec<Candidate> = kept.map(own).into_iter().collect();
+        if self.borrows(read) && hashed.is_some() {
+            candidates.extend(self.borrowed(read, kept).await);
+            if routes::of(&read.target).is_list {
+                candidates.push(Candidate::empty_list());
+            }
+        }
+        let can_probe = hashed.is_some() && pagination::next_page(read).is_some();
+        candidates.retain(|candidate| {
+            can_probe || !pagination::may_have_grown(read, &candidate.representation, &candidate.body)
+        });
+        offer::offers(read, candidates, hashed)
+    }
+
+    /// The request headers under GitHub's ETags on this route, if the formula is trusted there.
+    pub(crate) fn hashed(&self, read: &Read) -> Option<Hashed> {
+        self.formulas.hashed(routes::of(&read.target).family(), read.credential.kind() == CredentialKind::Anonymous)
+    }
+
+    /// Whether other credentials' bodies may help. An anonymous caller pays for a 304 as for a 200.
+    fn borrows(&self, read: &Read) -> bool {
+        let sharing = match self.config.sharing {
+            Sharing::Proof | Sharing::Mesh => true,
+            Sharing::Credential => false,
+        };
+        sharing && read.credential.kind() != CredentialKind::Anonymous
+    }
+
+    /// What was fetched for other credentials, here or elsewhere.
+    async fn borrowed(&self, read: &Read, kept: Option<&Kept>) -> Vec<Candidate> {
+        let mut entries = self.store.known(&Group::Local(read.key));
+        let subject = self.subject(read);
+        if let Some(subject) = subject {
+            entries.extend(self.store.known(&Group::Wire(subject.key)));
+        }
+        let mine = [Some(self.slot(read)), subject.map(offer_slot)];
+        entries.retain(|(slot, _)| !mine.contains(&Some(*slot)));
+        let entries = latest_of_each(entries, kept.map(|(entry, _)| entry.representation.cid));
+        let bodies = tokio::time::timeout(PULL_PATIENCE, self.bodies_of(&entries)).await;
+        let bodies = bodies.unwrap_or_else(|_| entries.iter().map(|entry| self.store.body(&entry.representation.cid)).collect());
+        entries.iter().zip(bodies).filter_map(|(entry, body)| Some(borrowed(entry, body?))).collect()
+    }
+
+    async fn bodies_of(&self, entries: &[Arc<Entry>]) -> Vec<Option<Bytes>> {
+        let mut pulls = MAX_PULLED;
+        let mut bodies = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let here = self.store.body(&entry.representation.cid);
+            bodies.push(match (here, self.members.get()) {
+                (None, Some(members)) if pulls > 0 => {
+                    pulls -= 1;
+                    members.pull(entry, None).await
+                }
+                (here, _) => here,
+            });
+        }
+        bodies
+    }
+}
+
+fn own((entry, body): &Kept) -> Candidate {
+    let provenance = Provenance::Own { etag: entry.etag.clone().unwrap_or_default() };
+    Candidate { representation: entry.representation.clone(), body: body.clone(), provenance }
+}
+
+fn borrowed(entry: &Entry, body: Bytes) -> Candidate {
+    let provenance = match entry.source {
+        Source::Own => Provenance::Here,
+        Source::Peer => Provenance::Peer,
+    };
+    Candidate { representation: entry.representation.clone(), body, provenance }
+}
+
+/// One entry of each body but the caller's own, the latest confirmed first; of several the one whose headers GitHub gave here.
+pub(crate) fn latest_of_each(mut entries: Vec<(Slot, Arc<Entry>)>, own: Option<BodyCid>) -> Vec<Arc<Entry>> {
+    entries.sort_by_key(|(_, entry)| (std::cmp::Reverse(entry.confirmed_at), entry.source == Source::Peer));
+    let mut chosen: Vec<Arc<Entry>> = Vec::new();
+    for (_, entry) in entries {
+        let cid = entry.representation.cid;
+        match chosen.iter_mut().find(|earlier| earlier.representation.cid == cid) {
+            Some(earlier) if earlier.source == Source::Peer && entry.source == Source::Own => *earlier = entry,
+            Some(_) => {}
+            None if own != Some(cid) && chosen.len() < offer::MAX_OFFERS => chosen.push(entry),
+            None => {}
+        }
+    }
+    chosen
+}
