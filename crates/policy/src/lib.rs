@@ -9,6 +9,7 @@
 //! Nothing here stores, connects or looks at a clock: `now` is an argument, and the same input gives the same answer.
 //! Sources: RFC 9110 (HTTP), 9111 (caching), 9112 (HTTP/1.1), 9211 (Cache-Status), and GitHub's REST documentation.
 
+pub mod adaptive;
 pub mod answer;
 pub mod caller;
 pub mod classify;
