@@ -25,6 +25,7 @@ pub mod links;
 pub mod origins;
 pub mod pagination;
 pub mod refusal;
+pub mod routes;
 pub mod storable;
 pub mod target;
 
@@ -34,6 +35,7 @@ pub use credential::{Credential, CredentialKind};
 pub use freshness::{Freshness, Verdict};
 pub use origins::{Listener, Origins, OriginsProblem};
 pub use refusal::Refusal;
+pub use routes::{Family, Route, RouteOverrides, RouteProblem};
 pub use storable::{Keep, NotStored};
 pub use target::{Resource, Target, TargetKind};
 
