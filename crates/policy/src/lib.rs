@@ -28,6 +28,7 @@ pub mod refusal;
 pub mod routes;
 pub mod storable;
 pub mod target;
+pub mod validators;
 
 pub use caller::{Caller, Conditionals, Directives};
 pub use classify::{Mode, Pass, PassReason, Plan, PolicyConfig, Read, classify};
@@ -38,6 +39,7 @@ pub use refusal::Refusal;
 pub use routes::{Family, Route, RouteOverrides, RouteProblem};
 pub use storable::{Keep, NotStored};
 pub use target::{Resource, Target, TargetKind};
+pub use validators::Validators;
 
 /// The `User-Agent` of every read that goes upstream. GitHub pretty-prints bodies after it hashed them for agents that look
 /// like a browser or curl, so that all callers of one node must look the same.
