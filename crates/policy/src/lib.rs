@@ -17,6 +17,7 @@ pub mod credential;
 pub mod etag;
 #[cfg(test)]
 mod fixtures;
+pub mod formula;
 pub mod freshness;
 pub mod headers;
 pub mod invalidation;
@@ -34,6 +35,7 @@ pub mod validators;
 pub use caller::{Caller, Conditionals, Directives};
 pub use classify::{Mode, Pass, PassReason, Plan, PolicyConfig, Read, classify};
 pub use credential::{Credential, CredentialKind};
+pub use formula::FormulaBook;
 pub use freshness::{Freshness, Verdict};
 pub use nodes::Nodes;
 pub use origins::{Listener, Origins, OriginsProblem};
