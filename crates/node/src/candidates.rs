@@ -6,9 +6,9 @@ use crate::node::Inner;
 use crate::origin_call::Kept;
 use bytes::Bytes;
 use ghmesh_model::{BodyCid, Entry, Source};
-use ghmesh_policy::etag::Hashed;
 use ghmesh_policy::offer::{self, Candidate, Offer, Provenance};
-use ghmesh_policy::{CredentialKind, Read, Sharing, pagination, routes};
+use ghmesh_policy::routes::List;
+use ghmesh_policy::{CredentialKind, Read, Route, Sharing, pagination};
 use ghmesh_store::{Group, Slot};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +23,11 @@ impl Inner {
     /// What is offered for confirmation in a call for `read`: the caller's own entry first, then what was fetched for others,
     /// the latest first, then on lists the empty one.
     pub(crate) async fn offers(&self, read: &Read, kept: Option<&Kept>) -> Vec<Offer> {
-        let hashed = self.hashed(read);
+        let hashed = self.formulas.hashed(read);
         let mut candidates: Vec<Candidate> = kept.map(own).into_iter().collect();
         if self.borrows(read) && hashed.is_some() {
             candidates.extend(self.borrowed(read, kept).await);
-            if routes::of(&read.target).is_list {
+            if Route::of(&read.target).list == List::Array {
                 candidates.push(Candidate::empty_list());
             }
         }
@@ -36,11 +36,6 @@ impl Inner {
             can_probe || !pagination::may_have_grown(read, &candidate.representation, &candidate.body)
         });
         offer::offers(read, candidates, hashed)
-    }
-
-    /// The request headers under GitHub's ETags on this route, if the formula is trusted there.
-    pub(crate) fn hashed(&self, read: &Read) -> Option<Hashed> {
-        self.formulas.hashed(routes::of(&read.target).family(), read.credential.kind() == CredentialKind::Anonymous)
     }
 
     /// Whether other credentials' bodies may help. An anonymous caller pays for a 304 as for a 200.

@@ -77,7 +77,7 @@ impl Inner {
             return true;
         }
         let Some(next) = pagination::next_page(read) else { return false };
-        let offers = offer::offers(&next, vec![Candidate::empty_list()], self.hashed(&next));
+        let offers = offer::offers(&next, vec![Candidate::empty_list()], self.formulas.hashed(&next));
         let Some(condition) = offer::if_none_match(&offers) else { return false };
         match self.send(&next, Some(&condition)).await {
             Ok(response) => offer::confirmed(offers, &next, response.status(), response.headers()).is_some(),
@@ -177,7 +177,6 @@ impl Inner {
                 return self.instead(&call, Failure::Interrupted { host, reason: error.to_string() });
             }
         };
-        self.formulas.note(call.read, &head.headers, &body);
         let entry = Entry {
             representation: Representation {
                 cid: hash(body.clone()).await,

@@ -55,6 +55,11 @@ pub fn scopes_of_write(method: &Method, target: &Target) -> Vec<Scope> {
     touched.into_scopes()
 }
 
+/// What is kept for exactly this path of `host`'s API, with whatever query, and nothing below it.
+pub fn own_scope(host: &str, path: &str) -> Scope {
+    Scope::of(host, &own_path(&path_of(&segments(path))))
+}
+
 /// Everything of one host: `authority` as in [`Target::authority`].
 pub fn host_scope(authority: &str) -> Scope {
     Scope::of(authority, "")

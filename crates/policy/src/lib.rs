@@ -9,6 +9,7 @@
 //! Nothing here stores, connects or looks at a clock: `now` is an argument, and the same input gives the same answer.
 //! Sources: RFC 9110 (HTTP), 9111 (caching), 9112 (HTTP/1.1), 9211 (Cache-Status), and GitHub's REST documentation.
 
+pub mod adaptive;
 pub mod answer;
 pub mod caller;
 pub mod classify;
@@ -16,28 +17,38 @@ pub mod credential;
 pub mod etag;
 #[cfg(test)]
 mod fixtures;
+pub mod formula;
 pub mod freshness;
 pub mod headers;
 pub mod invalidation;
 pub mod limits_headers;
 pub mod links;
 pub mod loops;
+pub mod nodes;
 pub mod offer;
 pub mod origins;
 pub mod pagination;
 pub mod refusal;
+pub mod routes;
+pub mod sharing;
 pub mod storable;
 pub mod target;
+pub mod validators;
 
 pub use caller::{Caller, Conditionals, Directives};
 pub use classify::{Mode, Pass, PassReason, Plan, PolicyConfig, Read, classify};
 pub use credential::{Credential, CredentialKind};
+pub use formula::FormulaBook;
 pub use freshness::{Freshness, Verdict};
 pub use loops::LoopMark;
+pub use nodes::Nodes;
 pub use origins::{Listener, Origins, OriginsProblem};
 pub use refusal::Refusal;
+pub use routes::{Family, Route, RouteOverrides, RouteProblem};
+pub use sharing::Sharing;
 pub use storable::{Keep, NotStored};
 pub use target::{Resource, Target, TargetKind};
+pub use validators::Validators;
 
 /// The `User-Agent` of every read that goes upstream. GitHub pretty-prints bodies after it hashed them for agents that look
 /// like a browser or curl, so that all callers of one node must look the same.

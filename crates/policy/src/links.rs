@@ -76,7 +76,7 @@ impl Base {
     }
 
     /// What follows an API root in `url`: empty, or starting with `/` or `?`.
-    fn below_root<'a>(&self, url: &'a str) -> Option<&'a str> {
+    pub(crate) fn below_root<'a>(&self, url: &'a str) -> Option<&'a str> {
         let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
