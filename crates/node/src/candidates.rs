@@ -58,7 +58,8 @@ impl Inner {
         entries.retain(|(slot, _)| !mine.contains(&Some(*slot)));
         let entries = latest_of_each(entries, kept.map(|(entry, _)| entry.representation.cid));
         let bodies = tokio::time::timeout(PULL_PATIENCE, self.bodies_of(&entries)).await;
-        let bodies = bodies.unwrap_or_else(|_| entries.iter().map(|entry| self.store.body(&entry.representation.cid)).collect());
+        let bodies =
+            bodies.unwrap_or_else(|_| entries.iter().map(|entry| self.store.body(&entry.representation.cid)).collect());
         entries.iter().zip(bodies).filter_map(|(entry, body)| Some(borrowed(entry, body?))).collect()
     }
 
@@ -98,8 +99,8 @@ pub(crate) fn latest_of_each(mut entries: Vec<(Slot, Arc<Entry>)>, own: Option<B
     let mut chosen: Vec<Arc<Entry>> = Vec::new();
     for (_, entry) in entries {
         let cid = entry.representation.cid;
-        match chosen.iter_mut().find(|earlier| earlier.representation.cid == cid) {
-            Some(earlier) if earlier.source == Source::Peer && entry.source == Source::Own => *earlier = entry,
+        match chosen.iter().position(|earlier| earlier.representation.cid == cid) {
+            Some(index) if chosen[index].source == Source::Peer && entry.source == Source::Own => chosen[index] = entry,
             Some(_) => {}
             None if own != Some(cid) && chosen.len() < offer::MAX_OFFERS => chosen.push(entry),
             None => {}

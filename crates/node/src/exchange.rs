@@ -10,7 +10,9 @@ use bytes::Bytes;
 use ghmesh_fleet::Subject;
 use ghmesh_mesh::{Author, Mesh};
 use ghmesh_model::wire::{Record, Shared, SignedRecord, Stamp, Stored, Validation};
-use ghmesh_model::{Attestation, CacheKey, Entry, Fingerprint, Millis, Scope, Source, WireKey, limits, time::millis};
+use ghmesh_model::{
+    Attestation, BodyFacts, CacheKey, Entry, Fingerprint, History, Millis, Scope, Source, WireKey, limits, time::millis,
+};
 use ghmesh_origin::Origin;
 use ghmesh_policy::Credential;
 use ghmesh_seal::KeyRing;
@@ -78,7 +80,9 @@ impl Exchange {
     pub(crate) fn attest(&self, subject: Subject, credential: &Credential, entry: &Entry) -> Attestation {
         let stamp = self.author.stamp();
         let validation = self.validation(subject, credential, entry, stamp, &entry.representation.headers);
-        let stored = Stored { representation: entry.representation.clone(), validation, scopes: entry.scopes.clone() };
+        // What the body adds to the scopes is for each node to see for itself.
+        let scopes = entry.scopes.iter().take(limits::MAX_SCOPES).copied().collect();
+        let stored = Stored { representation: entry.representation.clone(), validation, scopes };
         Attestation { stored: self.author.sign(stamp, &Record::Stored(stored)), revalidated: None }
     }
 
@@ -129,11 +133,12 @@ impl Exchange {
         }
     }
 
-    /// Tells the mesh that a write went to these subtrees; gives the record, for members that come later.
-    pub(crate) fn publish_write(&self, scopes: Vec<Scope>) -> SignedRecord {
+    /// Tells the mesh that these subtrees changed at that moment; gives the record, for members that come later.
+    pub(crate) fn publish_write(&self, scopes: Vec<Scope>, at: Millis) -> SignedRecord {
         let record = Record::Invalidated(ghmesh_model::wire::Invalidated { scopes });
         let signed = self.author.sign(self.author.stamp(), &record);
-        let shared = Shared { signed: signed.clone(), age_ms: 0, body: None };
+        let age_ms = self.clock.now().since(at).map_or(0, millis);
+        let shared = Shared { signed: signed.clone(), age_ms, body: None };
         if let Err(full) = self.mesh.publish(shared) {
             tracing::warn!(%full, "a write was not announced; members that are connected notice it when their entries expire");
         }
@@ -206,6 +211,8 @@ impl Exchange {
             source: Source::Peer,
             attestation: Some(Attestation { stored: shared.signed, revalidated: None }),
             target: String::new(),
+            facts: BodyFacts::default(),
+            history: History::default(),
         };
         self.keep_newer(subject, entry, body).await
     }

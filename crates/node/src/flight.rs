@@ -53,7 +53,7 @@ impl Inner {
                         None => search.refuse(),
                     }
                 }
-                Step::Learn(records) => members.receive_pulled(records).await,
+                Step::Learn(records) => self.receive_pulled(members, records).await,
                 Step::Check => {
                     if let Some(landed) = self.complete(read, members, None).await {
                         return Some(landed);

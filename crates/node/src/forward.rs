@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::node::{Inner, Node};
 use crate::tombstones::Buried;
 use bytes::Bytes;
-use ghmesh_model::{LocalFingerprint, Millis, Scope};
+use ghmesh_model::{LocalFingerprint, Millis, Scope, limits};
 use ghmesh_origin::{Body, BoxError, Safety};
 use ghmesh_policy::invalidation::{self, MutationScan};
 use ghmesh_policy::{Pass, PassReason, answer};
@@ -74,12 +74,13 @@ impl Inner {
         }
     }
 
-    /// Makes everything in these scopes stale here and on the members.
-    async fn bury(&self, scopes: Vec<Scope>) {
-        let at = self.clock.now();
+    /// Makes everything in these scopes that was confirmed before `at` stale here and on the members.
+    pub(crate) async fn bury(&self, scopes: Vec<Scope>, at: Millis) {
         self.bury_here(&scopes, at).await;
         if let Some(members) = self.members.get() {
-            self.writes.note(members.exchange.publish_write(scopes), at);
+            for scopes in scopes.chunks(limits::MAX_SCOPES) {
+                self.writes.note(members.exchange.publish_write(scopes.to_vec(), at), at);
+            }
         }
     }
 }
@@ -133,7 +134,7 @@ impl Write {
         let changed = self.changed();
         if !refused && !changed.is_empty() {
             // In a task: a caller that hangs up now must not keep the members from hearing of it.
-            let _ = tokio::spawn(async move { node.bury(changed).await }).await;
+            let _ = tokio::spawn(async move { node.bury(changed, node.clock.now()).await }).await;
         }
     }
 }
@@ -145,7 +146,7 @@ impl Drop for Write {
         node.counts.passed.add();
         let changed = self.changed();
         if !changed.is_empty() && self.sent.load(Ordering::Acquire) {
-            tokio::spawn(async move { node.bury(changed).await });
+            tokio::spawn(async move { node.bury(changed, node.clock.now()).await });
         }
     }
 }

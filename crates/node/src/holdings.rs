@@ -1,8 +1,10 @@
 //! What this node holds for a caller: its own entry, or a peer's offer that the caller's credential vouches for.
 
 use crate::exchange::offer_slot;
+use crate::insight::Insight;
 use crate::landed::How;
 use crate::node::Inner;
+use crate::origin_call::history;
 use bytes::Bytes;
 use ghmesh_fleet::Subject;
 use ghmesh_model::wire::Shared;
@@ -81,18 +83,21 @@ impl Inner {
 
     /// The oldest confirmation that this caller takes from a member.
     pub(crate) fn max_age(&self, read: &Read) -> Duration {
-        let times = &self.config.freshness;
-        let directives = &read.caller.directives;
-        let lifetime = directives.ttl.unwrap_or(times.default_ttl).min(times.proof_ttl);
-        lifetime
-            .min(directives.max_age.unwrap_or(Duration::MAX))
-            .saturating_sub(directives.min_fresh.unwrap_or_default())
+        freshness::oldest_wanted(read, &self.config.freshness)
     }
 
     /// Makes a vouched offer the caller's own entry: from now on it is local.
     pub(crate) async fn adopt(&self, read: &Read, offer: &Entry, body: &Bytes) -> Arc<Entry> {
-        let entry =
-            Entry { etag: Some(etag::for_entry(read, offer, body)), target: read.target.to_string(), ..offer.clone() };
+        let insight = Insight::of(read, &offer.representation, body, offer.origin_date);
+        let earlier = self.store.entry(&self.slot(read));
+        let entry = Entry {
+            etag: Some(etag::for_entry(read, offer, body)),
+            target: read.target.to_string(),
+            scopes: insight.scopes,
+            facts: insight.facts,
+            history: history(earlier.as_deref(), &offer.representation, offer.confirmed_at),
+            ..offer.clone()
+        };
         if let Err(error) = self.store.put(self.slot(read), entry.clone(), Some(body.clone())).await {
             tracing::warn!(%error, "a peer's entry could not be kept");
         }

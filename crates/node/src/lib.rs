@@ -20,6 +20,7 @@ mod formulas;
 mod forward;
 mod grants;
 mod holdings;
+mod insight;
 mod landed;
 mod members;
 mod node;

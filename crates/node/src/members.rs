@@ -1,7 +1,7 @@
 //! The node's side of the mesh: what members send, what they are answered, and who they are.
 
 use crate::bodies;
-use crate::coordinator::Coordinator;
+use crate::coordinator::{Coordinator, OnHand};
 use crate::exchange::{Exchange, Receipt};
 use crate::node::Inner;
 use crate::stats::Stats;
@@ -11,6 +11,7 @@ use ghmesh_fleet::{Input, Subject};
 use ghmesh_mesh::{Author, Event, Mesh, Replier};
 use ghmesh_model::wire::{Request, Response, Shared};
 use ghmesh_model::{Entry, MemberId, Millis};
+use ghmesh_policy::Sharing;
 use ghmesh_seal::KeyRing;
 use ghmesh_store::RememberedPeer;
 use std::sync::{Arc, Weak};
@@ -59,7 +60,8 @@ impl Members {
             presented: Arc::default(),
             authority: node.config.origins.authorities().next().unwrap_or_default().into(),
         };
-        let coordinator = Coordinator::start(mesh, exchange.clone(), node.clock, node.config.sharing != Sharing::Credential);
+        let coordinator =
+            Coordinator::start(mesh, exchange.clone(), node.clock, node.config.sharing != Sharing::Credential);
         let (intakes, outlets): (Vec<_>, Vec<_>) = (0..INTAKES).map(|_| mpsc::channel(INTAKE_RECORDS)).unzip();
         if node.members.set(Members { exchange, coordinator, intakes }).is_ok() {
             outlets.into_iter().for_each(|outlet| drop(tokio::spawn(take_in(Arc::downgrade(node), outlet))));

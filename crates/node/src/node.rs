@@ -4,9 +4,10 @@ use crate::clock::Clock;
 use crate::denials::{self, Denials};
 use crate::early::Early;
 use crate::failure::Failure;
-use crate::formulas::Formulas;
 use crate::flights::{Flights, Outcome, Role};
+use crate::formulas::Formulas;
 use crate::grants::Grants;
+use crate::insight::Sightings;
 use crate::landed::{How, Landed};
 use crate::members::{Members, Membership};
 use crate::stats::{Count, Counts, Stats};
@@ -58,6 +59,7 @@ pub(crate) struct Inner {
     pub(crate) writes: Writes,
     pub(crate) early: Early,
     pub(crate) formulas: Formulas,
+    pub(crate) sightings: Sightings,
     /// Set once the mesh secret's keys are derived and the mesh listens.
     pub(crate) members: OnceLock<Members>,
     /// Set where the mesh could not be started: why.
@@ -91,6 +93,7 @@ impl Node {
             writes: Writes::default(),
             early: Early::default(),
             formulas: Formulas::default(),
+            sightings: Sightings::default(),
             members: OnceLock::new(),
             mesh_failure: OnceLock::new(),
         }))

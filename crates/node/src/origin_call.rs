@@ -3,14 +3,17 @@
 use crate::coordinator::Search;
 use crate::failure::Failure;
 use crate::holdings::Held;
+use crate::insight::Insight;
 use crate::landed::{How, Landed};
 use crate::node::{Flown, Inner};
 use bytes::Bytes;
-use ghmesh_model::{Attestation, BodyCid, Entry, Millis, Representation, Source, limits};
+use ghmesh_model::{Attestation, BodyCid, Entry, History, Millis, Representation, Source, limits};
 use ghmesh_origin::{Body, Collected, OriginError, Safety, Tries, chain, collect_limited, empty};
+use ghmesh_policy::formula::Observation;
 use ghmesh_policy::offer::{self, Candidate, Offer, Provenance};
 use ghmesh_policy::{
-    CredentialKind, Keep, Read, Target, TargetKind, answer, invalidation, limits_headers, pagination, storable,
+    CredentialKind, Keep, Read, Target, TargetKind, adaptive, answer, invalidation, limits_headers, pagination,
+    storable,
 };
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, response};
@@ -34,6 +37,8 @@ struct Call<'a> {
     read: &'a Read,
     kept: Option<Kept>,
     search: Option<Search>,
+    /// Bodies whose computed ETags were offered.
+    computed: Vec<BodyCid>,
     /// When the request that counts was sent.
     sent_at: Millis,
 }
@@ -43,7 +48,9 @@ impl Inner {
     pub(crate) async fn call(&self, read: &Read, search: Option<Search>) -> Flown {
         let kept = self.kept(read);
         let offers = self.offers(read, kept.as_ref()).await;
-        let mut call = Call { read, kept, search, sent_at: self.clock.now() };
+        let computed = offers.iter().filter(|offer| offer.is_computed());
+        let computed = computed.map(|offer| offer.candidate.representation.cid).collect();
+        let mut call = Call { read, kept, search, computed, sent_at: self.clock.now() };
         let response = match self.send(read, offer::if_none_match(&offers).as_ref()).await {
             Ok(response) => response,
             Err(failure) => return self.instead(&call, failure),
@@ -177,44 +184,66 @@ impl Inner {
                 return self.instead(&call, Failure::Interrupted { host, reason: error.to_string() });
             }
         };
-        let entry = Entry {
-            representation: Representation {
-                cid: hash(body.clone()).await,
-                length: body.len() as u64,
-                headers: keep.headers,
-            },
-            etag: text(&head.headers, header::ETAG),
-            origin_date: self.origin_date(&head.headers),
-            confirmed_at: call.sent_at,
-            scopes: call.read.scopes(),
-            source: Source::Own,
-            attestation: None,
-            target: call.read.target.to_string(),
-        };
+        let representation =
+            Representation { cid: hash(body.clone()).await, length: body.len() as u64, headers: keep.headers };
+        let missed = call.computed.contains(&representation.cid);
+        self.formulas.saw(call.read, &head.headers, Observation::of(call.read, &head.headers, &body, missed));
+        let entry = self.entry(&call, representation, &body, &head.headers, text(&head.headers, header::ETAG)).await;
         let (entry, stored) = self.keep(call.read, entry, None, &body, keep.shareable_beyond_node).await;
         self.landed_from_origin(call, entry, body, How::Fetched { stored }, head.headers)
     }
 
     /// A 304 that names what was offered: the proof that the caller may read it, and that it is current.
     async fn revalidated(&self, call: Call<'_>, offer: Offer, headers: &HeaderMap) -> Flown {
+        let observation = if offer.is_computed() { Observation::Held } else { Observation::Untold };
+        self.formulas.saw(call.read, headers, observation);
         let Offer { etag, candidate: Candidate { mut representation, body, provenance }, .. } = offer;
         representation.headers = offer::freshened(&representation.headers, headers);
         let mine = matches!(provenance, Provenance::Own { .. });
-        let held = call.kept.as_ref().map(|(held, _)| held).filter(|held| mine && held.representation == representation);
+        let held =
+            call.kept.as_ref().map(|(held, _)| held).filter(|held| mine && held.representation == representation);
         let earlier = held.and_then(|held| held.attestation.clone());
-        let entry = Entry {
-            representation,
-            etag: text(headers, header::ETAG).or(Some(etag)),
-            origin_date: self.origin_date(headers),
-            confirmed_at: call.sent_at,
-            scopes: call.read.scopes(),
-            source: Source::Own,
-            attestation: None,
-            target: call.read.target.to_string(),
-        };
+        let etag = text(headers, header::ETAG).unwrap_or(etag);
+        let entry = self.entry(&call, representation, &body, headers, Some(etag)).await;
         let shareable = storable::may_leave_node(call.read, headers);
         let (entry, stored) = self.keep(call.read, entry, earlier, &body, shareable).await;
         self.landed_from_origin(call, entry, body, How::Revalidated { stored }, headers.clone())
+    }
+
+    /// What an answer shows of other resources makes older entries of those stale.
+    async fn note_versions(&self, read: &Read, insight: &Insight, sent_at: Millis) {
+        let Some(resource) = &read.target.resource else { return };
+        let moved = self.sightings.note(&resource.host, &insight.validators, sent_at);
+        if !moved.is_empty() {
+            self.bury(moved, sent_at).await;
+        }
+    }
+
+    /// An entry of what the origin has just said.
+    async fn entry(
+        &self,
+        call: &Call<'_>,
+        representation: Representation,
+        body: &Bytes,
+        headers: &HeaderMap,
+        etag: Option<String>,
+    ) -> Entry {
+        let read = call.read;
+        let origin_date = self.origin_date(headers);
+        let insight = Insight::of(read, &representation, body, origin_date);
+        self.note_versions(read, &insight, call.sent_at).await;
+        Entry {
+            history: history(call.kept.as_ref().map(|(kept, _)| &**kept), &representation, call.sent_at),
+            representation,
+            etag,
+            origin_date,
+            confirmed_at: call.sent_at,
+            scopes: insight.scopes,
+            source: Source::Own,
+            attestation: None,
+            target: read.target.to_string(),
+            facts: insight.facts,
+        }
     }
 
     fn landed_from_origin(
@@ -321,6 +350,13 @@ impl Inner {
 fn unfounded(read: &Read) -> Failure {
     let source = "a 304 to a request without conditions".into();
     OriginError::Protocol { host: read.target.authority.clone(), source }.into()
+}
+
+/// How often the resource has changed, this confirmation included.
+pub(crate) fn history(kept: Option<&Entry>, now: &Representation, sent_at: Millis) -> History {
+    let Some(kept) = kept else { return History::default() };
+    let interval = sent_at.since(kept.confirmed_at).unwrap_or_default();
+    adaptive::observed(kept.history, interval, kept.representation.cid != now.cid)
 }
 
 /// GitHub's own failures are taken as free: it says nothing of them, and they carry no quota.

@@ -20,9 +20,9 @@
 //! A P that is too long or too short for GitHub's costs a body and is learned from: what was computed and didn't match although
 //! the body is the same counts as a mismatch ([`Observation::Missed`]).
 
+use crate::etag::{self, Hashed};
 use crate::headers;
 use crate::routes::{Family, Route};
-use crate::etag::{self, Hashed};
 use crate::{CredentialKind, Read};
 use http::header::{self, HeaderMap};
 use std::collections::BTreeMap;

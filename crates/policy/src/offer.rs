@@ -77,6 +77,13 @@ pub struct Offer {
     hashed: Option<Hashed>,
 }
 
+impl Offer {
+    /// Whether its tag was computed here.
+    pub fn is_computed(&self) -> bool {
+        self.hashed.is_some()
+    }
+}
+
 /// What is offered of `candidates`, in their order and without doubles; at most [`MAX_OFFERS`]. `hashed`: the request headers
 /// that GitHub hashes on this route, where this node trusts the formula there.
 pub fn offers(read: &Read, candidates: Vec<Candidate>, hashed: Option<Hashed>) -> Vec<Offer> {

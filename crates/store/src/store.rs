@@ -250,7 +250,8 @@ impl Store {
             let mut found = Vec::new();
             for row in known.range((&name, 0, &[0; 32])..=(&name, u64::MAX, &[0xff; 32]))?.take(MAX_KNOWN) {
                 let entry = *row?.0.value().2;
-                let opened = entries.get(&entry)?.and_then(|sealed| EntryRow::open(&shared.key, &entry, sealed.value()));
+                let opened =
+                    entries.get(&entry)?.and_then(|sealed| EntryRow::open(&shared.key, &entry, sealed.value()));
                 found.extend(opened.map(|row| (row.slot, Arc::new(shared.aged(row)))));
             }
             Ok(found)
