@@ -191,7 +191,7 @@ pub fn classify(
     one_meaning(&parts.headers)?;
     let Routed { target, base } = origins.routed(parts, listener, granted)?;
     match pass_reason(parts, &target, config) {
-        None => Ok(Plan::Read(Box::new(read(parts, target, base, config)?))),
+        None => Ok(Plan::Read(Box::new(read(parts, target, base, config)))),
         Some(_) if config.mode == Mode::Offline => {
             Err(Refusal::Offline { what: "a request that can't be answered from the cache" })
         }
@@ -282,8 +282,8 @@ fn has_body(headers: &HeaderMap) -> bool {
     length.is_some_and(|length| length != "0") || headers.contains_key(header::TRANSFER_ENCODING)
 }
 
-fn read(parts: &Parts, target: Target, base: Base, config: &PolicyConfig) -> Result<Read, Refusal> {
-    let target = target.with_sorted_query()?;
+fn read(parts: &Parts, target: Target, base: Base, config: &PolicyConfig) -> Read {
+    let target = target.with_sorted_query();
     let upstream = upstream(&parts.headers);
     let text = |name: HeaderName| upstream.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let key = KeyParts {
@@ -293,7 +293,7 @@ fn read(parts: &Parts, target: Target, base: Base, config: &PolicyConfig) -> Res
         accept: text(header::ACCEPT),
         api_version: text(API_VERSION),
     };
-    Ok(Read {
+    Read {
         key: key.key(),
         credential: credential(&upstream),
         head: parts.method == Method::HEAD,
@@ -304,7 +304,7 @@ fn read(parts: &Parts, target: Target, base: Base, config: &PolicyConfig) -> Res
         },
         upstream,
         target,
-    })
+    }
 }
 
 /// The final headers of a read.
