@@ -92,6 +92,8 @@ pub(crate) enum Verdict {
     AcceptedUnread,
     /// Seen before; ends here.
     Replayed,
+    /// Its author, or who forwarded it, has gossiped more than its allowance; ends here.
+    TooMany,
     /// Not a member's word; ends here.
     Refused,
 }
@@ -134,6 +136,8 @@ struct Member {
     told: Vec<String>,
     /// Requests to it under way.
     asking: usize,
+    /// Gossip that it forwarded and that waits to be opened.
+    unread: usize,
     serving: Arc<Semaphore>,
 }
 
@@ -489,6 +493,7 @@ impl Member {
             confirmed: Vec::new(),
             told: Vec::new(),
             asking: 0,
+            unread: 0,
             serving: Arc::new(Semaphore::new(MAX_SERVING_ONE)),
         })
     }
