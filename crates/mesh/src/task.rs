@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// Panic.
     #[cfg(test)]
     Panic,
+    /// Tell who stands in Kademlia's routing table, and Kademlia's mode.
+    #[cfg(test)]
+    ShowTable(oneshot::Sender<(Vec<PeerId>, libp2p::kad::Mode)>),
 }
 
 /// Where a response goes, sealed, or the reason why there is none.
@@ -423,6 +426,13 @@ impl<'a> Task<'a> {
             None => return Next::Stop(None),
             #[cfg(test)]
             Some(Command::Panic) => panic!("asked to"),
+            #[cfg(test)]
+            Some(Command::ShowTable(table)) => {
+                let kademlia = &mut self.swarm.behaviour_mut().kademlia;
+                let buckets: Vec<_> = kademlia.kbuckets().collect();
+                let peers = buckets.iter().flat_map(|bucket| bucket.iter().map(|entry| *entry.node.key.preimage()));
+                let _ = table.send((peers.collect(), kademlia.mode()));
+            }
         }
         Next::GoOn
     }
