@@ -3,13 +3,15 @@
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use ghmesh_github_sim::{Base, Config, Sim, filler, tokens};
+use ghmesh_github_sim::{Base, Config, Fault, Sim, filler, tokens};
 use ghmesh_tests::client::{self, BoxError, Endpoint};
 use ghmesh_tests::{Answer, Daemon, DaemonBuilder, eventually};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 const PATH: &str = "/repos/octo/hello";
 
@@ -337,6 +339,41 @@ async fn a_slow_reader_holds_the_transfer_up_and_not_the_memory() {
     }
     let grown = daemon.peak_memory() - before;
     assert!(grown < BOUNDED_KIB, "{grown} KiB for four readers that stand still");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_an_answer_that_is_not_kept_is_counted_as_what_its_answer_says() {
+    let github = github().await;
+    let daemon = how(&github).start().await;
+    github.set_faults(vec![Fault::latency(1_000)]);
+    let path = "/repos/octo/none";
+    let answers = futures::future::join_all((0..5).map(|_| daemon.get(path, tokens::ALICE))).await;
+    assert!(answers.iter().all(|answer| came_from(answer) == ("ghmesh; fwd=miss; fwd-status=404", "")));
+    assert_eq!(github.counters().calls(), 1);
+    let stats = daemon.stats().await;
+    assert_eq!((stats["misses"].as_u64(), stats["hits"].as_u64()), (Some(5), Some(0)), "{stats}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_breaks_off_its_upload_is_no_failure() {
+    let github = github().await;
+    let daemon = how(&github).start().await;
+    let head = format!(
+        "POST /repos/octo/hello/issues HTTP/1.1\r\nhost: api.github.com\r\nauthorization: token {}\r\n",
+        tokens::ALICE
+    );
+    // One that is gone, one whose body makes no sense.
+    let broken = ["content-length: 1000\r\n\r\nstart", "transfer-encoding: chunked\r\n\r\n5\r\nstart\r\nZZ\r\n\r\n"];
+    for rest in broken {
+        let mut stream = UnixStream::connect(daemon.socket()).await.expect("it listens");
+        stream.write_all(format!("{head}{rest}").as_bytes()).await.expect("it reads");
+        stream.shutdown().await.expect("it was open");
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).await.expect("it ends");
+    }
+    eventually("both are counted", async || (daemon.count("passed").await == 2).then_some(())).await;
+    assert_eq!((daemon.count("requests").await, daemon.count("failures").await), (2, 0));
+    assert!(!daemon.log().contains("WARN"), "{}", daemon.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,10 @@
 //! A fleet asks GitHub once: five real processes, three keys, the same second.
 
-use ghmesh_github_sim::{Config, Counters, Sim, tokens};
+use ghmesh_github_sim::{Config, Counters, Fault, Sim, tokens};
 use ghmesh_tests::daemon::fleet;
-use ghmesh_tests::{Answer, Daemon, eventually};
+use ghmesh_tests::{Answer, Daemon, DaemonBuilder, client, eventually};
+use http::Method;
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
 
 /// A few seconds, so that expiry can be waited for.
@@ -27,7 +29,7 @@ async fn expired(daemons: &[Daemon], paths: &[String]) {
     for path in paths {
         eventually(&format!("{path} has expired everywhere"), async || {
             for daemon in daemons {
-                let request = ghmesh_tests::client::request(http::Method::GET, path, Some(tokens::ALICE));
+                let request = client::request(Method::GET, path, Some(tokens::ALICE));
                 let answer = daemon.send(request.header("cache-control", "only-if-cached"), "").await;
                 if answer.status.is_success() {
                     return None;
@@ -100,4 +102,95 @@ async fn a_body_of_one_mebibyte_is_fetched_once_and_pulled_from_peers() {
         let paths: Vec<_> = (0..3).map(|key| format!("/repos/octo/big/contents/body-{}.json", size + key)).collect();
         herd(&github, &daemons, &paths, repetition).await;
     }
+}
+
+const PATH: &str = "/repos/octo/hello/issues/1";
+
+/// Longer than a lease before anything is measured, and shorter than anybody's patience.
+const LONGER_THAN_A_LEASE_MS: u64 = 6_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_that_takes_longer_than_a_lease_is_waited_for() {
+    let github = github().await;
+    let daemons = fleet(5, &github.url(), |how| how).await;
+    github.set_faults(vec![Fault::latency(LONGER_THAN_A_LEASE_MS)]);
+    let paths = [PATH.to_owned()];
+    assert_all_alike(&ask_all(&daemons, &paths).await, 1);
+    assert_eq!(github.counters().calls(), 1, "{}", fail_opens(&daemons).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_can_not_be_shared_is_fetched_by_all_that_waited_at_once() {
+    let github = github().await;
+    let daemons = fleet(5, &github.url(), |how| how).await;
+    github.set_faults(vec![Fault::latency(1_500)]);
+    let answers = ask_all(&daemons, &["/repos/octo/none".to_owned()]).await;
+    assert!(answers.iter().all(|answer| answer.status == 404));
+    let counters = github.counters();
+    assert_eq!(counters.calls(), 5, "each needs its own");
+    assert!(counters.max_in_flight >= 4, "one, then all others together: {}", counters.max_in_flight);
+}
+
+/// Waits until `daemon` has what GitHub was asked for elsewhere, without asking anybody itself.
+async fn has_it(daemon: &Daemon) {
+    eventually("it is shared", async || {
+        let request = client::request(Method::GET, PATH, Some(tokens::ALICE)).header("cache-control", "only-if-cached");
+        (daemon.send(request, "").await.status == 200).then_some(())
+    })
+    .await;
+}
+
+/// What a node kept from before `change` is confirmed after it, for free, and then shared with another node.
+async fn is_shared_after(
+    before: impl Fn(DaemonBuilder) -> DaemonBuilder,
+    change: impl Fn(DaemonBuilder) -> DaemonBuilder,
+) {
+    let github = github().await;
+    let one = before(DaemonBuilder::new(&github.url())).start().await;
+    assert_eq!(one.get(PATH, tokens::ALICE).await.status, 200);
+    let one = change(one.stop().await).start().await;
+    let address = one.address().await;
+    let two = change(DaemonBuilder::new(&github.url())).with("GHMESH_MESH__BOOTSTRAP", &address).start().await;
+    one.connected(1).await;
+    two.connected(1).await;
+    let request = client::request(Method::GET, PATH, Some(tokens::ALICE)).header("cache-control", "no-cache");
+    let confirmed = one.send(request, "").await;
+    assert_eq!(confirmed.header("cache-status"), "ghmesh; fwd=stale; fwd-status=304; stored");
+    has_it(&two).await;
+    assert_eq!((github.counters().calls(), github.counters().charged()), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_fetched_without_a_mesh_is_shared_once_there_is_one() {
+    is_shared_after(|how| how.with("GHMESH_MESH__ENABLED", "false"), |how| how.with("GHMESH_MESH__ENABLED", "true"))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_16_what_was_shared_under_one_secret_is_shared_under_the_next() {
+    is_shared_after(|how| how, |how| how.with("GHMESH_MESH__SECRET", "another secret for tests only")).await;
+}
+
+fn signal(daemon: &Daemon, signal: Signal) {
+    let pid = i32::try_from(daemon.pid()).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, signal).expect("it runs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threats_10_and_11_who_was_away_when_something_was_written_is_told_when_it_is_back() {
+    let github = github().await;
+    let daemons = fleet(2, &github.url(), |how| how.with("GHMESH_CACHE__DEFAULT_TTL", "1h")).await;
+    let [writer, away] = &daemons[..] else { panic!("two daemons") };
+    let before = away.get(PATH, tokens::ALICE).await.json();
+    signal(away, Signal::STOP);
+    eventually("it is missed", async || (writer.count("connected_peers").await == 0).then_some(())).await;
+    let write = client::request(Method::PATCH, PATH, Some(tokens::ALICE));
+    assert_eq!(writer.send(write, r#"{"title": "written meanwhile"}"#).await.status, 200);
+    signal(away, Signal::CONT);
+    eventually("what was written is seen", async || {
+        let title = away.get(PATH, tokens::ALICE).await.json()["title"].clone();
+        assert!(title == before["title"] || title == "written meanwhile", "{title}");
+        (title == "written meanwhile").then_some(())
+    })
+    .await;
 }

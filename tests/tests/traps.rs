@@ -1,6 +1,7 @@
 //! The traps that GitHub lays for caches, numbered as in `docs/hazards.md`, sprung on real processes.
 
-use ghmesh_github_sim::{Config, EtagStyle, Fault, Sim, tokens};
+use ghmesh_github_sim::tokens::{self, Private, TokenSeed, TokenState};
+use ghmesh_github_sim::{Config, EtagStyle, Fault, Sim};
 use ghmesh_tests::daemon::fleet;
 use ghmesh_tests::{Answer, Daemon, DaemonBuilder, client, eventually};
 use http::{Method, StatusCode};
@@ -86,6 +87,75 @@ async fn trap_2_what_accept_and_the_api_version_ask_for_is_never_mixed_up_also_n
     assert_eq!(github.counters().path(&path).calls, variants.len() as u64);
 }
 
+/// The status with which `daemon` answers from what it has, without asking anybody.
+async fn here(daemon: &Daemon, path: &str, token: &str) -> StatusCode {
+    let request = client::request(Method::GET, path, Some(token)).header("cache-control", "only-if-cached");
+    daemon.send(request, "").await.status
+}
+
+async fn nothing_is_left(daemon: &Daemon, paths: &[&str], token: &str) {
+    for path in paths {
+        assert_eq!(here(daemon, path, token).await, StatusCode::GATEWAY_TIMEOUT, "{path}");
+    }
+}
+
+/// Reads some on the first of two nodes and some on the second, until the first has them all; nobody has asked it for the
+/// second's last yet.
+async fn read_on_two(nodes: &[Daemon; 2], on_first: &[&str], on_second: &[&str], token: &str) {
+    for (daemon, paths) in nodes.iter().zip([on_first, on_second]) {
+        for path in paths {
+            assert_eq!(daemon.get(path, token).await.status, 200, "{path}");
+        }
+    }
+    eventually("the first node has heard of all", async || {
+        (nodes[0].count("records_received").await >= on_second.len() as u64).then_some(())
+    })
+    .await;
+    for path in on_first.iter().chain(on_second.split_last().map_or(&[][..], |(_, others)| others)) {
+        eventually("it is stored", async || (here(&nodes[0], path, token).await == StatusCode::OK).then_some(())).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trap_4_and_threat_8_a_revoked_token_reads_nothing_more_from_the_cache_also_after_a_restart() {
+    let own = [PATH, "/repos/OCTO/Hello/issues/1", "/repos/octo/hello/issues?per_page=5", "/repos/octo/secret"];
+    let peers = ["/repos/octo/hello/issues/2", "/repos/octo/hello/issues/3"];
+    let github = github().await;
+    let nodes = fleet(2, &github.url(), |how| how.with("GHMESH_CACHE__DEFAULT_TTL", "1h")).await;
+    let nodes: [Daemon; 2] = nodes.try_into().expect("two daemons");
+    read_on_two(&nodes, &own, &peers, tokens::ALICE).await;
+    let revoked = TokenSeed { token: tokens::ALICE.into(), state: TokenState::Revoked, ..TokenSeed::default() };
+    github.put_token(revoked);
+    let [one, _two] = nodes;
+    assert_eq!(confirm(&one, PATH).await.status, 401);
+    let all: Vec<_> = own.into_iter().chain(peers).collect();
+    nothing_is_left(&one, &all, tokens::ALICE).await;
+    let one = one.kill().await.start().await;
+    nothing_is_left(&one, &all, tokens::ALICE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trap_4_and_threat_8_a_lost_repository_is_gone_under_all_its_names_also_after_a_restart() {
+    let lost = ["/repos/octo/secret", "/repos/Octo/SECRET", "/repos/octo/secret/branches"];
+    let peers = ["/repos/octo/secret/issues?state=all", "/repos/octo/Secret/pulls"];
+    let github = github().await;
+    let nodes = fleet(2, &github.url(), |how| how.with("GHMESH_CACHE__DEFAULT_TTL", "1h")).await;
+    let nodes: [Daemon; 2] = nodes.try_into().expect("two daemons");
+    assert_eq!(nodes[0].get(PATH, tokens::CAROL).await.status, 200);
+    read_on_two(&nodes, &lost, &peers, tokens::CAROL).await;
+    let carol =
+        TokenSeed { token: tokens::CAROL.into(), user: "carol".into(), private: Private::None, ..TokenSeed::default() };
+    github.put_token(carol);
+    let [one, _two] = nodes;
+    let request = client::request(Method::GET, lost[0], Some(tokens::CAROL)).header("cache-control", "no-cache");
+    assert_eq!(one.send(request, "").await.status, 404);
+    let all: Vec<_> = lost.into_iter().chain(peers).collect();
+    nothing_is_left(&one, &all, tokens::CAROL).await;
+    let one = one.kill().await.start().await;
+    nothing_is_left(&one, &all, tokens::CAROL).await;
+    assert_eq!(here(&one, PATH, tokens::CAROL).await, StatusCode::OK, "another repository stays");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn trap_6_an_error_is_never_stored_and_never_reported_as_an_empty_list() {
     let github = github().await;
@@ -129,6 +199,56 @@ async fn trap_7_a_304_without_an_etag_confirms_the_one_that_was_offered() {
     assert_eq!(github.counters().charged(), 1);
     github.touch(PATH).expect("it is there");
     assert_eq!(confirm(&daemon, PATH).await.header("cache-status"), "ghmesh; fwd=miss; stored");
+}
+
+/// A 304 from nowhere.
+fn bogus_304(etag: Option<&str>) -> Fault {
+    let headers = etag.map(|etag| ("etag".to_owned(), etag.to_owned())).into_iter().collect();
+    Fault { headers, ..Fault::status(304).on(PATH) }
+}
+
+fn conditional(github: &Sim) -> Vec<bool> {
+    github.counters().log.iter().map(|call| call.conditional).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trap_7_and_threat_3_a_304_that_names_what_was_not_offered_confirms_nothing() {
+    let github = github().await;
+    let daemon = alone(&github).await;
+    let first = daemon.get(PATH, tokens::ALICE).await;
+    github.touch(PATH).expect("it is there");
+    for etag in ["\"0123456789abcdef\"", "W/\"0123456789abcdef\"", "no tag at all"] {
+        github.set_faults(vec![bogus_304(Some(etag)).times(1)]);
+        let answer = confirm(&daemon, PATH).await;
+        assert_eq!(answer.header("cache-status"), "ghmesh; fwd=miss; stored", "{etag}");
+        assert_eq!((answer.status, &answer.body), (StatusCode::OK, &now_at(&github).await), "{etag}");
+        assert_ne!(answer.body, first.body);
+    }
+    assert_eq!(conditional(&github)[..3], [false, true, false], "once more, and whole");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trap_7_and_threat_3_a_304_to_a_request_without_conditions_is_no_answer() {
+    let github = github().await;
+    let daemon = alone(&github).await;
+    github.set_faults(vec![bogus_304(None).times(1)]);
+    // What the client has is not offered to GitHub, so that a 304 says nothing about it either.
+    let answer = get_with(&daemon, PATH, "if-none-match", "\"one\", \"two\"").await;
+    assert_eq!((answer.status, &answer.body), (StatusCode::OK, &now_at(&github).await));
+    assert_eq!(conditional(&github)[..2], [false, false]);
+    github.set_faults(vec![bogus_304(None)]);
+    let other = "/repos/octo/hello/issues/1";
+    let never = get_with(&daemon, other, "if-none-match", "\"one\"").await;
+    assert_eq!(never.status, 502, "nothing here for a 304 to confirm: {:?}", never.headers);
+    assert_eq!(here(&daemon, other, tokens::ALICE).await, 504, "and nothing to store");
+}
+
+/// What GitHub says, asked directly and without its faults.
+async fn now_at(github: &Sim) -> bytes::Bytes {
+    github.set_faults(Vec::new());
+    let request = client::request(Method::GET, PATH, Some(tokens::ALICE)).header("accept", "*/*");
+    let request = request.body(Default::default()).expect("a request");
+    client::send(&client::Endpoint::Tcp(github.address()), request).await.expect("GitHub answers").body
 }
 
 #[tokio::test(flavor = "multi_thread")]

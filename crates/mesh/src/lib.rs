@@ -8,8 +8,9 @@
 //! - `gate`: a connection comes into being only between holders of one mesh secret.
 //! - `book`, `resolve`, `interfaces`: whom to dial, from all sources at once.
 //! - `antechamber`, `connections`: which connections there may be before the gate, and which there are.
-//! - `letters`, `replay`: what is sealed and opened, and what was seen before.
+//! - `letters`, `replay`, `allowance`: what is sealed and opened, what was seen before, and how much is too much.
 
+mod allowance;
 mod antechamber;
 mod behaviour;
 mod book;

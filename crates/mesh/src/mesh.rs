@@ -6,7 +6,7 @@ use crate::identity::{Identity, peer_id};
 use crate::letters;
 use crate::status::Status;
 use crate::task::{AskFailure, Blueprint, Command, Core};
-use crate::workers;
+use crate::workers::{self, Intake};
 use ghmesh_model::MemberId;
 use ghmesh_model::wire::{Request, Response, Shared};
 use ghmesh_seal::KeyRing;
@@ -190,7 +190,8 @@ pub async fn start(
     let blueprint =
         Blueprint { keypair: identity.keypair(), rings: rings.clone(), listen: plan.listen, mdns: plan.mdns };
     let weak = command_sender.downgrade();
-    let intake = workers::spawn_intake(rings.clone(), identity.member(), event_sender.clone(), weak.clone());
+    let intake =
+        Intake::new(rings.clone(), identity.member(), event_sender.clone(), status.clone()).spawn(weak.clone());
     let mut core = Core::new(blueprint, (commands, weak.clone()), event_sender, intake, status_sender);
     core.learn_configured(plan.addresses);
     core.learn_remembered(addresses_of(remembered));

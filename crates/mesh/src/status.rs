@@ -93,7 +93,9 @@ pub struct Counters {
     pub gossip_refused: u64,
     /// Gossip messages that were seen before by author, boot and sequence.
     pub gossip_replayed: u64,
-    /// Gossip messages dropped because this node was busy.
+    /// Gossip messages dropped because their author, or who forwarded them, gossips too much.
+    pub gossip_excess: u64,
+    /// Gossip messages dropped because this node was busy, or because their forwarder had too many waiting.
     pub gossip_dropped: u64,
     /// Requests of members that were dropped because this node was busy, or could not be read.
     pub requests_dropped: u64,

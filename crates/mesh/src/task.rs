@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// Panic.
     #[cfg(test)]
     Panic,
+    /// Tell who stands in Kademlia's routing table, and Kademlia's mode.
+    #[cfg(test)]
+    ShowTable(oneshot::Sender<(Vec<PeerId>, libp2p::kad::Mode)>),
 }
 
 /// Where a response goes, sealed, or the reason why there is none.
@@ -92,6 +95,8 @@ pub(crate) enum Verdict {
     AcceptedUnread,
     /// Seen before; ends here.
     Replayed,
+    /// Its author, or who forwarded it, has gossiped more than its allowance; ends here.
+    TooMany,
     /// Not a member's word; ends here.
     Refused,
 }
@@ -134,6 +139,8 @@ struct Member {
     told: Vec<String>,
     /// Requests to it under way.
     asking: usize,
+    /// Gossip that it forwarded and that waits to be opened.
+    unread: usize,
     serving: Arc<Semaphore>,
 }
 
@@ -419,6 +426,13 @@ impl<'a> Task<'a> {
             None => return Next::Stop(None),
             #[cfg(test)]
             Some(Command::Panic) => panic!("asked to"),
+            #[cfg(test)]
+            Some(Command::ShowTable(table)) => {
+                let kademlia = &mut self.swarm.behaviour_mut().kademlia;
+                let buckets: Vec<_> = kademlia.kbuckets().collect();
+                let peers = buckets.iter().flat_map(|bucket| bucket.iter().map(|entry| *entry.node.key.preimage()));
+                let _ = table.send((peers.collect(), kademlia.mode()));
+            }
         }
         Next::GoOn
     }
@@ -489,6 +503,7 @@ impl Member {
             confirmed: Vec::new(),
             told: Vec::new(),
             asking: 0,
+            unread: 0,
             serving: Arc::new(Semaphore::new(MAX_SERVING_ONE)),
         })
     }

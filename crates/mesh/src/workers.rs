@@ -1,13 +1,16 @@
 //! The tasks beside the swarm's: they seal, open and verify, so that it never does.
 //!
 //! - the *outlet* seals records for gossip, one after the other;
-//! - the *intake* opens gossip messages, verifies authors, and refuses replays; it owns the replay windows;
+//! - the *intake* opens gossip messages, verifies authors, refuses replays and holds back floods; it owns the replay windows and
+//!   the allowances;
 //! - one task for each request of a member opens it, waits for the owner's answer, and seals that.
 
+use crate::allowance::{Allowances, Payer};
 use crate::behaviour::REQUEST_LIMIT;
 use crate::letters;
 use crate::mesh::{Event, Replier};
 use crate::replay::{Novelty, ReplayGuard};
+use crate::status::Status;
 use crate::task::{Command, Verdict};
 use ghmesh_model::MemberId;
 use ghmesh_model::wire::{Response, Shared};
@@ -15,10 +18,14 @@ use ghmesh_seal::KeyRing;
 use libp2p::gossipsub::{MessageId, TopicHash};
 use libp2p::request_response::ResponseChannel;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use std::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
-/// Gossip messages that wait to be opened. When full, messages are dropped unread.
-const INTAKE: usize = 256;
+/// Gossip messages that wait to be opened: 12 MiB at most. When full, messages are dropped unread. One forwarder fills a quarter at
+/// most ([`MAX_UNREAD_ONE`]).
+const INTAKE: usize = 512;
+/// Of those, messages that one member forwarded: so a flood leaves the others room. When full, that member's are dropped unread.
+pub(crate) const MAX_UNREAD_ONE: usize = INTAKE / 4;
 
 /// A gossip message as it came.
 #[derive(Debug)]
@@ -29,46 +36,66 @@ pub(crate) struct Gossiped {
     pub(crate) sealed: Vec<u8>,
 }
 
-/// Starts the task that opens gossip messages.
-pub(crate) fn spawn_intake(
+/// What the task that opens gossip messages owns.
+pub(crate) struct Intake {
     rings: Arc<[KeyRing]>,
     local: MemberId,
     events: mpsc::Sender<Event>,
-    commands: mpsc::WeakSender<Command>,
-) -> mpsc::Sender<Gossiped> {
-    let (sender, mut messages) = mpsc::channel::<Gossiped>(INTAKE);
-    tokio::spawn(async move {
-        let mut replays = ReplayGuard::default();
-        while let Some(message) = messages.recv().await {
-            let (id, forwarder) = (message.id.clone(), message.forwarder);
-            let verdict = take_in(&rings, local, &mut replays, message, &events);
-            let Some(commands) = commands.upgrade() else { return };
-            if commands.send(Command::Verdict { id, forwarder, verdict }).await.is_err() {
-                return;
-            }
-        }
-    });
-    sender
+    status: watch::Receiver<Status>,
+    replays: ReplayGuard,
+    allowances: Allowances,
 }
 
-fn take_in(
-    rings: &[KeyRing],
-    local: MemberId,
-    replays: &mut ReplayGuard,
-    message: Gossiped,
-    events: &mpsc::Sender<Event>,
-) -> Verdict {
-    let Ok(shared) = letters::open_gossip(rings, &message.sealed) else {
-        tracing::debug!(from = %message.from, "refused a gossip message that is not sealed or signed as it must be");
-        return Verdict::Refused;
-    };
-    // What this node wrote it knows; gossipsub forgets it after two minutes.
-    if shared.signed.stamp.author == local || replays.judge(&shared.signed.stamp) != Novelty::New {
-        return Verdict::Replayed;
+impl Intake {
+    pub(crate) fn new(
+        rings: Arc<[KeyRing]>,
+        local: MemberId,
+        events: mpsc::Sender<Event>,
+        status: watch::Receiver<Status>,
+    ) -> Self {
+        let (replays, allowances) = (ReplayGuard::default(), Allowances::default());
+        Intake { rings, local, events, status, replays, allowances }
     }
-    match events.try_send(Event::Record { from: message.from, shared }) {
-        Ok(()) => Verdict::Accepted,
-        Err(_) => Verdict::AcceptedUnread,
+
+    /// Starts the task. It ends with the last sender, or with who takes its verdicts.
+    pub(crate) fn spawn(mut self, commands: mpsc::WeakSender<Command>) -> mpsc::Sender<Gossiped> {
+        let (sender, mut messages) = mpsc::channel::<Gossiped>(INTAKE);
+        tokio::spawn(async move {
+            while let Some(message) = messages.recv().await {
+                let (id, forwarder) = (message.id.clone(), message.forwarder);
+                let verdict = self.take_in(&message);
+                let Some(commands) = commands.upgrade() else { return };
+                if commands.send(Command::Verdict { id, forwarder, verdict }).await.is_err() {
+                    return;
+                }
+            }
+        });
+        sender
+    }
+
+    fn take_in(&mut self, message: &Gossiped) -> Verdict {
+        let Ok(shared) = letters::open_gossip(&self.rings, &message.sealed) else {
+            tracing::debug!(from = %message.from, "refused a gossip message that is not sealed or signed as it must be");
+            return Verdict::Refused;
+        };
+        let author = shared.signed.stamp.author;
+        // What this node wrote it knows; gossipsub forgets it after two minutes.
+        if author == self.local || self.replays.judge(&shared.signed.stamp) != Novelty::New {
+            return Verdict::Replayed;
+        }
+        let payer = if self.is_connected(author) { Payer::Author(author) } else { Payer::Forwarder(message.from) };
+        if !self.allowances.spend(payer, Instant::now()) {
+            tracing::debug!(?payer, "dropped a record: too many come from there");
+            return Verdict::TooMany;
+        }
+        match self.events.try_send(Event::Record { from: message.from, shared }) {
+            Ok(()) => Verdict::Accepted,
+            Err(_) => Verdict::AcceptedUnread,
+        }
+    }
+
+    fn is_connected(&self, member: MemberId) -> bool {
+        self.status.borrow().peers.binary_search_by_key(&member, |peer| peer.member).is_ok()
     }
 }
 

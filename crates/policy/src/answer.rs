@@ -27,6 +27,9 @@ const OF_ONE_CALL: [&str; 5] =
 /// Headers that a 304 leaves out: they describe the body (RFC 9110 §15.4.5).
 const OF_THE_BODY: [HeaderName; 2] = [header::CONTENT_TYPE, header::CONTENT_LANGUAGE];
 
+/// Room for all headers of a usual answer, so that none is moved when others come.
+const ANSWER_HEADERS: usize = 16;
+
 /// How an answer from an entry came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HitKind {
@@ -95,7 +98,7 @@ pub fn hit(read: &Read, entry: &Entry, now: Millis, kind: HitKind, live: Option<
 }
 
 fn kept_headers(read: &Read, entry: &Entry) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(ANSWER_HEADERS);
     for (name, value) in entry.representation.headers.iter().filter(|(name, _)| storable::is_shareable(name)) {
         let value = if name == header::LINK.as_str() { read.caller.base.rewrite_link(value) } else { value.clone() };
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {

@@ -118,7 +118,7 @@ impl Read {
 
     /// The same read with one parameter of its query set. `None` where that makes no URL.
     pub(crate) fn with_parameter(&self, name: &str, value: &str) -> Option<Read> {
-        let target = self.target.with_parameter(name, value).ok()?;
+        let target = self.target.with_parameter(name, value)?;
         Some(Read { key: key(&target, &self.upstream), target, ..self.clone() })
     }
 }
@@ -197,7 +197,7 @@ pub fn classify(
     one_meaning(&parts.headers)?;
     let Routed { target, base } = origins.routed(parts, listener, granted)?;
     match pass_reason(parts, &target, config) {
-        None => Ok(Plan::Read(Box::new(read(parts, target, base, config)?))),
+        None => Ok(Plan::Read(Box::new(read(parts, target, base, config)))),
         Some(_) if config.mode == Mode::Offline => {
             Err(Refusal::Offline { what: "a request that can't be answered from the cache" })
         }
@@ -288,10 +288,10 @@ fn has_body(headers: &HeaderMap) -> bool {
     length.is_some_and(|length| length != "0") || headers.contains_key(header::TRANSFER_ENCODING)
 }
 
-fn read(parts: &Parts, target: Target, base: Base, config: &PolicyConfig) -> Result<Read, Refusal> {
-    let target = target.with_sorted_query()?;
+fn read(parts: &Parts, target: Target, base: Base, config: &PolicyConfig) -> Read {
+    let target = target.with_sorted_query();
     let upstream = upstream(&parts.headers);
-    Ok(Read {
+    Read {
         key: key(&target, &upstream),
         credential: credential(&upstream),
         head: parts.method == Method::HEAD,
@@ -302,7 +302,7 @@ fn read(parts: &Parts, target: Target, base: Base, config: &PolicyConfig) -> Res
         },
         upstream,
         target,
-    })
+    }
 }
 
 fn key(target: &Target, upstream: &HeaderMap) -> CacheKey {

@@ -20,6 +20,7 @@ use crate::routes::{Route, RouteOverrides};
 use crate::{Directives, Read, adaptive, headers};
 use ghmesh_model::{CacheKey, Entry, Millis, Scope};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// How long a tombstone is distrusted beyond itself: clocks and GitHub's replicas may differ by this much.
@@ -175,7 +176,7 @@ fn stored_max_age(entry: &Entry) -> Option<Duration> {
     Some(crate::caller::seconds(argument).unwrap_or_default())
 }
 
-fn stored_directives(entry: &Entry) -> impl Iterator<Item = (String, Option<&str>)> {
+fn stored_directives(entry: &Entry) -> impl Iterator<Item = (Cow<'_, str>, Option<&str>)> {
     let lines = entry.representation.headers.iter().filter(|(name, _)| name == "cache-control");
     lines.flat_map(|(_, value)| headers::split_list(value)).map(headers::directive)
 }

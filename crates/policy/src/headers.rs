@@ -2,6 +2,7 @@
 
 use crate::refusal::Refusal;
 use http::header::{self, HeaderMap, HeaderName};
+use std::borrow::Cow;
 
 /// Headers that end at this hop, in lower case. `http2-settings` goes with an upgrade that is not offered here.
 const HOP_BY_HOP: [&str; 10] = [
@@ -93,17 +94,19 @@ pub fn split_list(value: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The directives of `Cache-Control`: name in lower case, and argument without its quotes.
-pub fn cache_control(headers: &HeaderMap) -> impl Iterator<Item = (String, Option<&str>)> {
+pub fn cache_control(headers: &HeaderMap) -> impl Iterator<Item = (Cow<'_, str>, Option<&str>)> {
     list(headers, header::CACHE_CONTROL).filter(|directive| !directive.is_empty()).map(directive)
 }
 
 /// One directive, split.
-pub fn directive(text: &str) -> (String, Option<&str>) {
+pub fn directive(text: &str) -> (Cow<'_, str>, Option<&str>) {
     let (name, argument) = match text.split_once('=') {
         Some((name, argument)) => (name, Some(argument.trim().trim_matches('"'))),
         None => (text, None),
     };
-    (name.trim().to_ascii_lowercase(), argument)
+    let name = name.trim();
+    let is_lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
+    (if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) }, argument)
 }
 
 #[cfg(test)]
@@ -151,6 +154,6 @@ mod tests {
         let sent = headers(&[("cache-control", "Private, MAX-AGE=60,, s-maxage=\"60\"")]);
         let read: Vec<_> = cache_control(&sent).collect();
         let wanted = [("private", None), ("max-age", Some("60")), ("s-maxage", Some("60"))];
-        assert_eq!(read, wanted.map(|(name, argument)| (name.to_owned(), argument)));
+        assert_eq!(read, wanted.map(|(name, argument)| (Cow::from(name), argument)));
     }
 }

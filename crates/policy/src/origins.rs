@@ -19,7 +19,7 @@ pub(crate) use route::Routed;
 
 use crate::links::ApiRoot;
 use http::uri::{Authority, Scheme};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use url::{Host, Url};
 
@@ -254,6 +254,21 @@ fn name(text: &str) -> Option<Name> {
 
 /// A domain of letters, digits, hyphens and underscores, or an address as it is usually written.
 fn is_host(host: &str) -> bool {
+    is_surely_host(host) || is_host_to_url_parsers(host)
+}
+
+/// What nearly every request has, told without the whole algorithm for internationalised names: a dotted quad, or a domain in
+/// plain ASCII whose last label can't be part of an address.
+fn is_surely_host(host: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_');
+    let last_label = host.rsplit('.').next().unwrap_or_default();
+    let is_domain = last_label.starts_with(|character: char| character.is_ascii_lowercase())
+        && host.bytes().all(plain)
+        && !host.contains("xn--");
+    is_domain || host.parse::<Ipv4Addr>().is_ok()
+}
+
+fn is_host_to_url_parsers(host: &str) -> bool {
     let domain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
     (domain || host.starts_with('[')) && Host::parse(host).is_ok_and(|parsed| parsed.to_string() == host)
 }

@@ -12,6 +12,9 @@ use url::Url;
 const CREDENTIAL_PARAMETERS: [&str; 7] =
     ["access_token", "client_secret", "token", "private_token", "code", "otp", "password"];
 
+/// Most bytes of authority, path and query together: `http` counts a URI's bytes in 16 bits, and the scheme needs some.
+const MAX_URI_BYTES: usize = 65_500;
+
 /// What kind of service a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetKind {
@@ -48,7 +51,6 @@ pub struct Target {
     pub kind: TargetKind,
     /// The API object that it is about; `None` where there is none (GraphQL, pages, archives).
     pub resource: Option<Resource>,
-    uri: Uri,
 }
 
 impl Target {
@@ -61,8 +63,8 @@ impl Target {
         kind: TargetKind,
     ) -> Result<Self, Refusal> {
         let path = if path.is_empty() { "/".to_owned() } else { path };
-        let uri = uri(&scheme, authority, &path, query.as_deref())?;
-        Ok(Target { scheme, authority: authority.to_owned(), path, query, kind, resource: None, uri })
+        let target = Target { scheme, authority: authority.to_owned(), path, query, kind, resource: None };
+        if target.can_be_sent() { Ok(target) } else { Err(Refusal::TargetMalformed) }
     }
 
     /// Says that it is about the object at `host`'s API, `prefix` being where that API starts in this target's path.
@@ -74,28 +76,43 @@ impl Target {
     }
 
     /// The same with its query's pairs sorted by name; pairs of one name keep their order, which can matter (`ref=a&ref=b`).
-    pub(crate) fn with_sorted_query(mut self) -> Result<Self, Refusal> {
+    pub(crate) fn with_sorted_query(mut self) -> Self {
         if let Some(query) = &self.query {
             let mut pairs: Vec<&str> = query.split('&').collect();
             pairs.sort_by_key(|pair| name_of(pair));
-            let sorted = pairs.join("&");
-            self.uri = uri(&self.scheme, &self.authority, &self.path, Some(&sorted))?;
-            self.query = Some(sorted);
+            self.query = Some(pairs.join("&"));
         }
-        Ok(self)
+        self
     }
 
-    /// The same with the parameter `name` set, the query's pairs sorted.
-    pub(crate) fn with_parameter(&self, name: &str, value: &str) -> Result<Self, Refusal> {
+    /// The same with the parameter `name` set, the query's pairs sorted. `None` where that is too long to be sent.
+    pub(crate) fn with_parameter(&self, name: &str, value: &str) -> Option<Self> {
         let pairs = self.query.iter().flat_map(|query| query.split('&')).filter(|pair| name_of(pair) != name);
         let set = format!("{name}={value}");
         let query = pairs.chain([set.as_str()]).collect::<Vec<_>>().join("&");
-        Target { query: Some(query), ..self.clone() }.with_sorted_query()
+        let target = Target { query: Some(query), ..self.clone() }.with_sorted_query();
+        target.can_be_sent().then_some(target)
     }
 
     /// The URL to call.
     pub fn upstream_uri(&self) -> Uri {
-        self.uri.clone()
+        let path_and_query = self.query.as_ref().map(|query| format!("{}?{query}", self.path));
+        let uri = Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.as_str())
+            .path_and_query(path_and_query.as_deref().unwrap_or(&self.path));
+        uri.build().expect("`can_be_sent` was checked when this target was made")
+    }
+
+    /// Whether it makes a URI. A normalised path or query has none of the characters that a URI can't have, but what a host's
+    /// layout puts before it can make it too long.
+    fn can_be_sent(&self) -> bool {
+        let is_text =
+            |text: &str, without: &[u8]| text.bytes().all(|byte| byte.is_ascii_graphic() && !without.contains(&byte));
+        self.path.starts_with('/')
+            && is_text(&self.path, b"<>`#?")
+            && self.query.as_deref().is_none_or(|query| is_text(query, b"\"<>#"))
+            && self.authority.len() + self.length() <= MAX_URI_BYTES
     }
 
     /// Whether the query carries a credential.
@@ -137,22 +154,25 @@ impl fmt::Debug for Target {
 /// Path and query as every URL parser on the way writes them: dot segments (also percent-encoded ones) resolved, unsafe
 /// characters percent-encoded. Doing it again changes nothing.
 pub(crate) fn normalised(uri: &Uri) -> Result<(String, Option<String>), Refusal> {
-    if !uri.path().starts_with('/') {
+    let (path, query) = (uri.path(), uri.query().filter(|query| !query.is_empty()));
+    if !path.starts_with('/') {
         return Err(Refusal::TargetMalformed);
     }
-    let text = format!("http://any{}{}", uri.path(), suffix(uri.query()));
+    if is_normal(path, query) {
+        return Ok((path.to_owned(), query.map(str::to_owned)));
+    }
+    let separator = if query.is_some() { "?" } else { "" };
+    let text = format!("http://any{path}{separator}{}", query.unwrap_or_default());
     let url = Url::parse(&text).map_err(|_| Refusal::TargetMalformed)?;
     Ok((url.path().to_owned(), url.query().filter(|query| !query.is_empty()).map(str::to_owned)))
 }
 
-fn suffix(query: Option<&str>) -> String {
-    query.map(|query| format!("?{query}")).unwrap_or_default()
-}
-
-fn uri(scheme: &Scheme, authority: &str, path: &str, query: Option<&str>) -> Result<Uri, Refusal> {
-    let path_and_query = format!("{path}{}", suffix(query));
-    let built = Uri::builder().scheme(scheme.clone()).authority(authority).path_and_query(path_and_query).build();
-    built.map_err(|_| Refusal::TargetMalformed)
+/// What nearly every request has, told without parsing: no segment that begins with a dot, only characters that stay as they
+/// are.
+fn is_normal(path: &str, query: Option<&str>) -> bool {
+    let stays = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&()*+,;=:@/".contains(&byte);
+    let stays_in_query = |byte: u8| stays(byte) || matches!(byte, b'%' | b'?');
+    path.bytes().all(stays) && !path.contains("/.") && query.is_none_or(|query| query.bytes().all(stays_in_query))
 }
 
 fn name_of(pair: &str) -> &str {
@@ -169,6 +189,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use proptest::prelude::*;
 
     fn of(kind: TargetKind, url: &str) -> Target {
         let uri: Uri = url.parse().unwrap();
@@ -182,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_query_is_sorted_by_name_and_pairs_of_one_name_keep_their_order() {
-        let sorted = target("/x?per_page=2&ref=b&page=1&ref=a").with_sorted_query().unwrap();
+        let sorted = target("/x?per_page=2&ref=b&page=1&ref=a").with_sorted_query();
         assert_eq!(sorted.query.as_deref(), Some("page=1&per_page=2&ref=b&ref=a"));
         assert_eq!(sorted.upstream_uri(), "https://api.github.com/x?page=1&per_page=2&ref=b&ref=a");
     }
@@ -191,6 +212,29 @@ mod tests {
     fn dot_segments_are_resolved_before_anything_looks_at_the_path() {
         assert_eq!(target("/repos/o/r/../../../user").path, "/user");
         assert_eq!(target("/repos/o/r/%2e%2e/s").path, "/repos/o/s");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_normal_stays_as_it_is(path in "/[a-zA-Z0-9./%_~!$&'()*+,;=:@|^-]{0,16}", query in "[a-z0-9&=%'+?/.:@|^-]{0,8}") {
+            let uri: Uri = format!("{path}?{query}").parse().unwrap();
+            let url = Url::parse(&format!("http://any{path}?{query}")).unwrap();
+            if is_normal(&path, Some(&query)) {
+                prop_assert_eq!((url.path(), url.query()), (path.as_str(), Some(query.as_str())));
+            }
+            let (path, query) = normalised(&uri).unwrap();
+            let target = Target::new(Scheme::HTTPS, "a.example", path, query, TargetKind::Api);
+            prop_assert!(target.is_ok_and(|target| target.upstream_uri().path() == target.path));
+        }
+
+        #[test]
+        fn every_target_makes_a_uri(path in "/[!-~]{0,4}", query in "[!-~]{0,4}", long in prop_oneof![Just(0), 65_400..65_520usize]) {
+            let path = path + &"a".repeat(long);
+            if let Ok(target) = Target::new(Scheme::HTTPS, "a.example", path, Some(query), TargetKind::Api) {
+                let uri = target.upstream_uri();
+                prop_assert_eq!(uri.path(), target.path);
+            }
+        }
     }
 
     #[test]

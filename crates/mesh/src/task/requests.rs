@@ -2,7 +2,7 @@
 
 use super::{Answer, AskFailure, Held, Task, Verdict};
 use crate::codec::Frames;
-use crate::workers::{self, Asked, Gossiped};
+use crate::workers::{self, Asked, Gossiped, MAX_UNREAD_ONE};
 use ghmesh_model::limits::MAX_GOSSIP_BYTES;
 use libp2p::PeerId;
 use libp2p::gossipsub::{self, MessageAcceptance, MessageId, PublishError, TopicHash};
@@ -72,17 +72,24 @@ impl Task<'_> {
     }
 
     fn on_message(&mut self, id: MessageId, forwarder: PeerId, sealed: Vec<u8>) {
-        let Some(member) = self.core.members.get(&forwarder).filter(|_| sealed.len() <= MAX_GOSSIP_BYTES) else {
-            return self.judge(&id, &forwarder, Verdict::Refused);
+        let Some(member) = self.core.members.get_mut(&forwarder).filter(|_| sealed.len() <= MAX_GOSSIP_BYTES) else {
+            self.core.counters.gossip_refused += 1;
+            return self.report(&id, &forwarder, MessageAcceptance::Reject);
         };
         let gossiped = Gossiped { id: id.clone(), forwarder, from: member.member, sealed };
-        if self.core.intake.try_send(gossiped).is_err() {
+        if member.unread < MAX_UNREAD_ONE && self.core.intake.try_send(gossiped).is_ok() {
+            member.unread += 1;
+        } else {
             self.core.counters.gossip_dropped += 1;
             self.report(&id, &forwarder, MessageAcceptance::Ignore);
         }
     }
 
     pub(super) fn judge(&mut self, id: &MessageId, forwarder: &PeerId, verdict: Verdict) {
+        if let Some(member) = self.core.members.get_mut(forwarder) {
+            // A verdict may be about what came before it left and joined again.
+            member.unread = member.unread.saturating_sub(1);
+        }
         let counters = &mut self.core.counters;
         let acceptance = match verdict {
             Verdict::Accepted => MessageAcceptance::Accept,
@@ -92,6 +99,10 @@ impl Task<'_> {
             }
             Verdict::Replayed => {
                 counters.gossip_replayed += 1;
+                MessageAcceptance::Ignore
+            }
+            Verdict::TooMany => {
+                counters.gossip_excess += 1;
                 MessageAcceptance::Ignore
             }
             Verdict::Refused => {

@@ -1,7 +1,12 @@
 //! Members find each other, from whatever source.
 
-use super::cluster::{Node, Setup, all_connected, cluster, eventually, ring};
+use super::cluster::{Node, Setup, all_connected, cluster, eventually, ring, within};
+use crate::task::Command;
 use crate::{AddressFault, Config, Event, Identity, Remembered, Source, StartError, start};
+use libp2p::{PeerId, kad};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::sync::oneshot;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_nodes_find_each_other_by_static_addresses() {
@@ -61,6 +66,40 @@ async fn kademlia_tells_of_members_that_nobody_named() {
     }
     nodes.push(hub);
     all_connected(&nodes).await;
+}
+
+/// Who stands in a node's routing table, and the mode of its Kademlia.
+async fn table(node: &Node) -> (Vec<PeerId>, kad::Mode) {
+    let (table, told) = oneshot::channel();
+    node.mesh.commands().send(Command::ShowTable(table)).await.unwrap();
+    told.await.unwrap()
+}
+
+/// Waits until exactly these stand in the routing table.
+async fn holds(node: &Node, expected: BTreeSet<String>) {
+    within("the routing table to change", async {
+        loop {
+            let held: BTreeSet<String> = table(node).await.0.iter().map(PeerId::to_string).collect();
+            if held == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_is_gone_is_told_to_nobody() {
+    let node = Setup::new("secret").start().await;
+    assert_eq!(table(&node).await, (vec![], kad::Mode::Server), "a server before anybody has confirmed an address");
+    let stays = Setup::new("secret").dialling([node.address()]).start().await;
+    let goes = Setup::new("secret").dialling([node.address()]).start().await;
+    let ids = |nodes: &[&Node]| nodes.iter().map(|node| node.identity.peer_id()).collect::<BTreeSet<_>>();
+    holds(&node, ids(&[&stays, &goes])).await;
+    let left = ids(&[&stays]);
+    goes.mesh.stop().await;
+    holds(&node, left).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,9 +1,12 @@
 //! Gossip: reaches all, once, and only what members sign.
 
 use super::cluster::{Node, Setup, cluster, eventually};
-use crate::Event;
+use crate::allowance::BURST;
+use crate::{Author, Event, Identity};
+use ghmesh_model::Scope;
 use ghmesh_model::limits::{MAX_GOSSIP_BYTES, MAX_INLINE_BODY_BYTES};
-use std::time::Duration;
+use ghmesh_model::wire::{Invalidated, Record, Shared};
+use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_reaches_every_member_once() {
@@ -124,19 +127,84 @@ async fn a_forged_record_goes_no_further() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_owner_that_does_not_listen_loses_records_but_no_members() {
-    let mut nodes = cluster(2).await;
-    // 1,024 events wait at most; more are published than that. What is published may be refused here too: then again.
-    for number in 0..1_500u32 {
-        while nodes[0].mesh.publish(nodes[0].record((number % 256) as u8)).is_err() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+    let mut nodes = cluster(4).await;
+    // 1,024 events wait at most; three members publish more than that, each within its allowance.
+    for node in &nodes[1..] {
+        publish_many(node, &node.author, BURST).await;
     }
-    eventually("an overflow", || nodes[1].mesh.status().counters.gossip_dropped > 0).await;
-    let third = Setup::new("secret").dialling([nodes[1].address()]).start().await;
-    let member = third.member();
-    let joined = nodes[1].event(|event| match event {
+    eventually("an overflow", || nodes[0].mesh.status().counters.gossip_dropped > 0).await;
+    let another = Setup::new("secret").dialling([nodes[0].address()]).start().await;
+    let member = another.member();
+    let joined = nodes[0].event(|event| match event {
         Event::Joined { member: joined, .. } if joined == member => Some(()),
         _ => None,
     });
     joined.await;
+}
+
+/// Publishes `count` records as fast as they are taken: what is refused because too many wait is published again.
+async fn publish_many(through: &Node, author: &Author, count: u32) {
+    for number in 0..count {
+        let record = Record::Invalidated(Invalidated { scopes: vec![Scope([(number % 256) as u8; 16])] });
+        let shared = Shared { signed: author.sign(author.stamp(), &record), age_ms: 0, body: None };
+        while through.mesh.publish(shared.clone()).is_err() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// Who signs the records of a flood.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signs {
+    TheFlooder,
+    SomebodyNewEachTime,
+}
+
+/// One member floods without end; a quiet one must be heard meanwhile.
+async fn is_heard_beside_a_flood(signs: Signs) {
+    let mut nodes = cluster(3).await;
+    let (mut victim, quiet, flooder) = (nodes.remove(0), nodes.remove(0), nodes.remove(0));
+    let begun = Instant::now();
+    let flood = tokio::spawn(async move {
+        loop {
+            let invented = Author::new(&Identity::ephemeral(), 1);
+            let author = if signs == Signs::TheFlooder { &flooder.author } else { &invented };
+            publish_many(&flooder, author, 1).await;
+        }
+    });
+    let (status, quiet_member) = (victim.mesh.clone(), quiet.member());
+    // Whoever speaks beside a flood may be lost on the way, as any gossip: so it speaks again.
+    let speaking = tokio::spawn(async move {
+        eventually("the flood to be dropped", || status.status().counters.gossip_excess > 500).await;
+        loop {
+            quiet.mesh.publish(quiet.record(1)).unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let mut heard_of_flood = 0;
+    victim
+        .event(|event| match event {
+            Event::Record { shared, .. } if shared.signed.stamp.author == quiet_member => Some(()),
+            Event::Record { .. } => {
+                heard_of_flood += 1;
+                None
+            }
+            _ => None,
+        })
+        .await;
+    flood.abort();
+    speaking.abort();
+    // By the one that floods, and at most as much again by the one that forwards.
+    let allowed = 2.0 * (f64::from(BURST) + 64.0 * begun.elapsed().as_secs_f64());
+    assert!(f64::from(heard_of_flood) <= allowed + 2.0, "{heard_of_flood} of the flood, {allowed} are allowed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_floods_is_held_back_and_the_others_are_heard() {
+    is_heard_beside_a_flood(Signs::TheFlooder).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_invents_authors_is_held_back_too() {
+    is_heard_beside_a_flood(Signs::SomebodyNewEachTime).await;
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::fixtures::{TCP, github, headers, origins, request, tcp};
 use crate::{Refusal, Target, TargetKind};
 use http::{Method, StatusCode};
+use proptest::prelude::*;
 
 fn never(_: &str) -> bool {
     false
@@ -290,4 +291,11 @@ fn a_url_is_accepted_only_where_it_keeps_credentials_safe() {
     assert_eq!(secret, [OriginsProblem::UrlCredentials]);
     let malformed = new("user:hunter2@ghe.example:x").unwrap_err();
     assert!(!format!("{malformed:?} {}", malformed[0]).contains("hunter2"), "{malformed:?}");
+}
+
+proptest! {
+    #[test]
+    fn what_is_surely_a_host_is_one_to_url_parsers(host in "[a-zA-Z0-9._-]{0,12}|([0-9]{1,3}\\.){3}[0-9]{1,3}|xn--[a-z]{0,6}\\.[a-z]{0,3}") {
+        prop_assert!(!is_surely_host(&host) || is_host_to_url_parsers(&host), "{host}");
+    }
 }
