@@ -17,5 +17,5 @@ pub mod wire;
 
 pub use entry::{Attestation, Entry, Representation, Source};
 pub use id::{BodyCid, CacheKey, Fingerprint, LocalFingerprint, MemberId, Scope, WireKey};
-pub use key::KeyParts;
+pub use key::{GraphQlParts, KeyParts};
 pub use time::Millis;

@@ -273,6 +273,7 @@ fn read(parts: &Parts, target: Target, base: Base, config: &PolicyConfig) -> Res
         query: target.query.as_deref().unwrap_or_default(),
         accept: text(header::ACCEPT),
         api_version: text(API_VERSION),
+        graphql: None,
     };
     Ok(Read {
         key: key.key(),
