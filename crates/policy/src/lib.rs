@@ -17,6 +17,7 @@ pub mod etag;
 #[cfg(test)]
 mod fixtures;
 pub mod freshness;
+pub mod graphql;
 pub mod headers;
 pub mod invalidation;
 pub mod limits_headers;
@@ -31,6 +32,7 @@ pub use caller::{Caller, Conditionals, Directives};
 pub use classify::{Mode, Pass, PassReason, Plan, PolicyConfig, Read, classify};
 pub use credential::{Credential, CredentialKind};
 pub use freshness::{Freshness, Verdict};
+pub use graphql::{GraphQlRead, NotRead};
 pub use origins::{Listener, Origins, OriginsProblem};
 pub use refusal::Refusal;
 pub use storable::{Keep, NotStored};

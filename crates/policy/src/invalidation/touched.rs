@@ -1,24 +1,24 @@
-//! Collects the scopes of one write.
+//! Collects the scopes of one change.
 
-use super::own_path;
 use super::routes::{self, Group};
+use super::{graphql_of_host, graphql_of_repository, graphql_without_repository, node_scope, own_path};
 use ghmesh_model::{Scope, limits};
 use http::Method;
 use std::collections::BTreeSet;
 
-/// Scopes that a write may have changed, on one host.
-pub(super) struct Touched<'a> {
+/// Scopes that may have changed, on one host.
+pub(crate) struct Touched<'a> {
     host: &'a str,
     scopes: BTreeSet<Scope>,
 }
 
 impl<'a> Touched<'a> {
-    pub(super) fn new(host: &'a str) -> Self {
+    pub(crate) fn new(host: &'a str) -> Self {
         Touched { host, scopes: BTreeSet::new() }
     }
 
     /// All of them; the whole host where they are too many to name.
-    pub(super) fn into_scopes(self) -> Vec<Scope> {
+    pub(crate) fn into_scopes(self) -> Vec<Scope> {
         if self.scopes.len() > limits::MAX_SCOPES {
             vec![Scope::of(self.host, "")]
         } else {
@@ -41,6 +41,34 @@ impl<'a> Touched<'a> {
             [only] => self.subtree(&[only]),
             [] => self.below(&[""]),
         }
+        self.graphql_of_write(segments);
+    }
+
+    /// Everything of a repository, whatever shows it.
+    pub(crate) fn all_of_repository(&mut self, owner: &str, name: &str) {
+        self.repository(owner, name);
+        self.lists_of_talk(owner);
+        self.graphql_of(owner, name);
+    }
+
+    /// The object with this node id.
+    pub(crate) fn node(&mut self, id: &str) {
+        self.scopes.insert(node_scope(self.host, id));
+    }
+
+    fn graphql_of_write(&mut self, segments: &[&str]) {
+        match segments {
+            // GraphQL doesn't show them.
+            ["repos", _, _, "actions", part, ..] | ["orgs" | "organizations", _, "actions", part, ..]
+                if routes::is_self_contained_in_actions(part) => {}
+            ["repos", owner, name, ..] => self.graphql_of(owner, name),
+            [] | [_, ..] => drop(self.scopes.insert(graphql_of_host(self.host))),
+        }
+    }
+
+    fn graphql_of(&mut self, owner: &str, name: &str) {
+        self.scopes.insert(graphql_of_repository(self.host, owner, name));
+        self.scopes.insert(graphql_without_repository(self.host));
     }
 
     fn in_repository(&mut self, owner: &str, name: &str, rest: &[&str]) {
@@ -79,10 +107,14 @@ impl<'a> Touched<'a> {
             self.below(&["search"]);
         }
         if groups.contains(&Group::Talk) {
-            self.alone(&["issues"]);
-            self.alone(&["user", "issues"]);
-            self.alone(&["orgs", owner, "issues"]);
+            self.lists_of_talk(owner);
         }
+    }
+
+    fn lists_of_talk(&mut self, owner: &str) {
+        self.alone(&["issues"]);
+        self.alone(&["user", "issues"]);
+        self.alone(&["orgs", owner, "issues"]);
     }
 
     /// By its id nobody knows which name it has: every name.
