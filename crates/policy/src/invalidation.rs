@@ -13,6 +13,7 @@
 mod routes;
 mod touched;
 
+pub(crate) use routes::Group;
 pub use routes::gives_secret;
 pub(crate) use touched::Touched;
 
@@ -22,7 +23,6 @@ use ghmesh_model::{Scope, limits};
 use http::header::HeaderMap;
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
-use routes::Group;
 
 /// Deepest path prefix that is a scope of its own. Leaves room in [`limits::MAX_SCOPES`] for the host, the path itself and the
 /// groups; no write names a subtree of more than five segments.

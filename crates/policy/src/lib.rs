@@ -20,6 +20,7 @@ pub mod freshness;
 pub mod graphql;
 pub mod headers;
 pub mod invalidation;
+mod json;
 pub mod limits_headers;
 pub mod links;
 pub mod origins;
@@ -27,6 +28,7 @@ pub mod pagination;
 pub mod refusal;
 pub mod storable;
 pub mod target;
+pub mod webhook;
 
 pub use caller::{Caller, Conditionals, Directives};
 pub use classify::{Mode, Pass, PassReason, Plan, PolicyConfig, Read, classify};
@@ -37,6 +39,7 @@ pub use origins::{Listener, Origins, OriginsProblem};
 pub use refusal::Refusal;
 pub use storable::{Keep, NotStored};
 pub use target::{Resource, Target, TargetKind};
+pub use webhook::{Deliveries, WebhookEffect, WebhookEvent};
 
 /// The `User-Agent` of every read that goes upstream. GitHub pretty-prints bodies after it hashed them for agents that look
 /// like a browser or curl, so that all callers of one node must look the same.

@@ -2,6 +2,7 @@
 
 use super::GraphQlRead;
 use crate::invalidation::{self, Denial};
+use crate::json;
 use ghmesh_model::Scope;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -40,7 +41,7 @@ struct Problem {
 /// # Errors
 /// [`NotKept`]: pass it on and keep nothing.
 pub fn keepable(body: &[u8]) -> Result<(), NotKept> {
-    let answer: Answer<IgnoredAny> = serde_json::from_slice(body).map_err(|_| NotKept::Malformed)?;
+    let answer: Answer<IgnoredAny> = json::object(body).map_err(|_| NotKept::Malformed)?;
     match answer {
         Answer { errors: Some(_), .. } => Err(NotKept::Errors),
         Answer { data: None, .. } => Err(NotKept::NoData),
@@ -51,7 +52,7 @@ pub fn keepable(body: &[u8]) -> Result<(), NotKept> {
 /// What an answer takes back from the credential that got it: GraphQL says with status 200 and an error of a type what REST
 /// says with 404 and 403.
 pub fn denial(read: &GraphQlRead, host: &str, body: &[u8]) -> Denial {
-    let Ok(Answer { errors: Some(errors), .. }) = serde_json::from_slice::<Answer<Vec<Problem>>>(body) else {
+    let Ok(Answer { errors: Some(errors), .. }) = json::object::<Answer<Vec<Problem>>>(body) else {
         return Denial::None;
     };
     let denies = |problem: &Problem| matches!(problem.kind.as_deref(), Some("NOT_FOUND" | "FORBIDDEN"));

@@ -151,7 +151,7 @@ fn headers_that_change_the_answer_are_sent_and_keyed() {
 }
 
 #[test]
-fn hazard_20_what_is_ambiguous_passes() {
+fn threat_20_what_is_ambiguous_passes() {
     use NotRead::{Ambiguous, Fragments, Json, Operation, Syntax};
     for (body, why) in [
         (r#"{"query":"{a}","query":"mutation{b}"}"#, Ambiguous),
@@ -314,6 +314,7 @@ fn only_whole_answers_in_json_without_errors_are_kept() {
         (r#"{"data":{"a":1},"data":null}"#, Err(NotKept::Malformed)),
         (r#"{"data":{"a":1}"#, Err(NotKept::Malformed)),
         ("[]", Err(NotKept::Malformed)),
+        ("[{}, null]", Err(NotKept::Malformed)),
         ("", Err(NotKept::Malformed)),
     ] {
         assert_eq!(keepable(body.as_bytes()), kept, "{body}");

@@ -51,6 +51,18 @@ impl<'a> Touched<'a> {
         self.graphql_of(owner, name);
     }
 
+    /// Whatever members, teams and installations of an account decide: who may read what of it.
+    pub(crate) fn access_to_account(&mut self, login: &str) {
+        self.in_organization(login, &[]);
+        self.below(&["repositories", "installation"]);
+        self.graphql_of_any();
+    }
+
+    /// Every GraphQL answer.
+    pub(crate) fn graphql_of_any(&mut self) {
+        self.scopes.insert(graphql_of_host(self.host));
+    }
+
     /// The object with this node id.
     pub(crate) fn node(&mut self, id: &str) {
         self.scopes.insert(node_scope(self.host, id));
@@ -62,11 +74,12 @@ impl<'a> Touched<'a> {
             ["repos", _, _, "actions", part, ..] | ["orgs" | "organizations", _, "actions", part, ..]
                 if routes::is_self_contained_in_actions(part) => {}
             ["repos", owner, name, ..] => self.graphql_of(owner, name),
-            [] | [_, ..] => drop(self.scopes.insert(graphql_of_host(self.host))),
+            [] | [_, ..] => self.graphql_of_any(),
         }
     }
 
-    fn graphql_of(&mut self, owner: &str, name: &str) {
+    /// The GraphQL answers that may show a repository.
+    pub(crate) fn graphql_of(&mut self, owner: &str, name: &str) {
         self.scopes.insert(graphql_of_repository(self.host, owner, name));
         self.scopes.insert(graphql_without_repository(self.host));
     }
@@ -98,8 +111,15 @@ impl<'a> Touched<'a> {
     fn groups(&mut self, owner: &str, name: &str, area: &str, groups: &[Group]) {
         self.subtree(&["repos", owner, name, area]);
         for group in groups {
-            self.add(&group.path(&format!("/repos/{owner}/{name}")));
             self.add(&group.path("/repositories/*"));
+        }
+        self.groups_of_named(owner, name, groups);
+    }
+
+    /// What changes together in a repository, under its name, and the lists that show it.
+    pub(crate) fn groups_of_named(&mut self, owner: &str, name: &str, groups: &[Group]) {
+        for group in groups {
+            self.add(&group.path(&format!("/repos/{owner}/{name}")));
         }
         if groups != [Group::Checks] {
             self.alone(&["repos", owner, name]);
@@ -158,7 +178,7 @@ impl<'a> Touched<'a> {
     }
 
     /// Lists that show a repository's own object.
-    fn lists_of(&mut self, owner: &str) {
+    pub(crate) fn lists_of(&mut self, owner: &str) {
         self.alone(&["orgs", owner, "repos"]);
         self.alone(&["users", owner, "repos"]);
         self.alone(&["user", "repos"]);
@@ -173,11 +193,11 @@ impl<'a> Touched<'a> {
         }
     }
 
-    fn subtree(&mut self, segments: &[&str]) {
+    pub(crate) fn subtree(&mut self, segments: &[&str]) {
         self.add(&path_of(segments));
     }
 
-    fn alone(&mut self, segments: &[&str]) {
+    pub(crate) fn alone(&mut self, segments: &[&str]) {
         self.add(&own_path(&path_of(segments)));
     }
 

@@ -231,7 +231,7 @@ fn what_can_t_be_read_changes_everything_if_it_mentions_a_mutation() {
 }
 
 #[test]
-fn hazard_8_errors_that_deny_take_back_what_the_query_names() {
+fn threat_8_errors_that_deny_take_back_what_the_query_names() {
     let asked = pulls("o", "r");
     let answer = br#"{"data":{"repository":null},"errors":[{"type":"NOT_FOUND","path":["repository"],"message":"?"}]}"#;
     let Denial::Scopes(scopes) = denial(&asked, HOST, answer) else { panic!("denies nothing") };
@@ -246,7 +246,7 @@ fn hazard_8_errors_that_deny_take_back_what_the_query_names() {
 }
 
 #[test]
-fn hazard_8_a_denial_over_rest_takes_back_graphql_answers() {
+fn threat_8_a_denial_over_rest_takes_back_graphql_answers() {
     let target = rest_read("/repos/o/r/issues", &[]).target;
     let Denial::Scopes(scopes) = invalidation::denial(&target, StatusCode::NOT_FOUND, &HeaderMap::new()) else {
         panic!("denies nothing")
