@@ -17,5 +17,5 @@ pub mod wire;
 
 pub use entry::{Attestation, BodyFacts, Entry, History, Representation, Settled, Source};
 pub use id::{BodyCid, CacheKey, Fingerprint, LocalFingerprint, MemberId, Scope, ValidationCid, WireKey};
-pub use key::KeyParts;
+pub use key::{GraphQlParts, KeyParts};
 pub use time::Millis;

@@ -7,11 +7,15 @@
 //!
 //! GitHub answers for a repository under two names: pages after the first are at `/repositories/ID/…`. Which id is which name
 //! isn't known here, so a write to one name covers the group of *all* repositories under the other.
+//!
+//! GraphQL answers belong to the repositories that their query names, or to one scope for all that may show any repository.
 
 mod routes;
 mod touched;
 
+pub(crate) use routes::Group;
 pub use routes::gives_secret;
+pub(crate) use touched::Touched;
 
 use crate::limits_headers;
 use crate::target::{Resource, Target, TargetKind};
@@ -19,8 +23,6 @@ use ghmesh_model::{Scope, limits};
 use http::header::HeaderMap;
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
-use routes::Group;
-use touched::Touched;
 
 /// Deepest path prefix that is a scope of its own. Leaves room in [`limits::MAX_SCOPES`] for the host, the path itself and the
 /// groups; no write names a subtree of more than five segments.
@@ -65,6 +67,26 @@ pub fn host_scope(authority: &str) -> Scope {
     Scope::of(authority, "")
 }
 
+/// Every GraphQL answer of one API.
+pub fn graphql_of_host(host: &str) -> Scope {
+    Scope::of(host, "#graphql")
+}
+
+/// The GraphQL answers that name a repository.
+pub fn graphql_of_repository(host: &str, owner: &str, name: &str) -> Scope {
+    Scope::of(host, &format!("/repos/{owner}/{name}#graphql"))
+}
+
+/// The GraphQL answers that may show repositories without naming them: searches, the viewer's, objects by node id.
+pub fn graphql_without_repository(host: &str) -> Scope {
+    Scope::of(host, "/repos/*#graphql")
+}
+
+/// The answers that hold the object with this node id. Ids that differ in letter case alone share a scope.
+pub fn node_scope(host: &str, id: &str) -> Scope {
+    Scope::of(host, &format!("#node/{id}"))
+}
+
 /// What an answer takes back from the credential that got it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denial {
@@ -98,7 +120,8 @@ fn denied(target: &Target) -> Denial {
         [only] => vec![format!("/{only}")],
         [] => Vec::new(),
     };
-    Denial::Scopes(paths.iter().map(|path| Scope::of(host, path)).collect())
+    let elsewhere = graphql_without_repository(host);
+    Denial::Scopes(paths.iter().map(|path| Scope::of(host, path)).chain([elsewhere]).collect())
 }
 
 /// Looks for a mutation in a GraphQL request as it streams by. The word can't be missing from one, so that what isn't found

@@ -19,8 +19,10 @@ pub mod etag;
 mod fixtures;
 pub mod formula;
 pub mod freshness;
+pub mod graphql;
 pub mod headers;
 pub mod invalidation;
+mod json;
 pub mod limits_headers;
 pub mod links;
 pub mod loops;
@@ -34,12 +36,14 @@ pub mod sharing;
 pub mod storable;
 pub mod target;
 pub mod validators;
+pub mod webhook;
 
 pub use caller::{Caller, Conditionals, Directives};
 pub use classify::{Mode, Pass, PassReason, Plan, PolicyConfig, Read, classify};
 pub use credential::{Credential, CredentialKind};
 pub use formula::FormulaBook;
 pub use freshness::{Freshness, Verdict};
+pub use graphql::{GraphQlRead, NotRead};
 pub use loops::LoopMark;
 pub use nodes::Nodes;
 pub use origins::{Listener, Origins, OriginsProblem};
@@ -49,6 +53,7 @@ pub use sharing::Sharing;
 pub use storable::{Keep, NotStored};
 pub use target::{Resource, Target, TargetKind};
 pub use validators::Validators;
+pub use webhook::{Deliveries, WebhookEffect, WebhookEvent};
 
 /// The `User-Agent` of every read that goes upstream. GitHub pretty-prints bodies after it hashed them for agents that look
 /// like a browser or curl, so that all callers of one node must look the same.

@@ -28,6 +28,9 @@ const SHAREABLE: [&str; 13] = [
     "x-poll-interval",
 ];
 
+/// Those of them that say something about an answer to GraphQL.
+const GRAPHQL_SHAREABLE: [&str; 3] = ["content-type", "x-github-enterprise-version", "x-github-media-type"];
+
 /// An answer that may be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keep {
@@ -73,7 +76,7 @@ pub enum NotStored {
 }
 
 /// Decides about an answer to `read`, before its body has been read: a body that turns out longer than
-/// [`limits::MAX_BODY_BYTES`] is not kept either.
+/// [`limits::MAX_BODY_BYTES`] is not kept either, and of GraphQL only what [`crate::graphql::keepable`] allows.
 ///
 /// # Errors
 /// [`NotStored`]: pass it on and keep nothing.
@@ -94,7 +97,8 @@ pub fn storable(read: &Read, status: StatusCode, response: &HeaderMap) -> Result
     if headers::list(response, header::VARY).any(|name| name == "*") {
         return Err(NotStored::Headers { name: "vary" });
     }
-    Ok(Keep { headers: shareable(response)?, shareable_beyond_node: may_leave_node(read, response) })
+    let headers = if read.graphql.is_some() { graphql_headers(response)? } else { shareable(response)? };
+    Ok(Keep { headers, shareable_beyond_node: may_leave_node(read, response) })
 }
 
 fn body_is_plain(response: &HeaderMap) -> Result<(), NotStored> {
@@ -111,12 +115,26 @@ fn body_is_plain(response: &HeaderMap) -> Result<(), NotStored> {
     }
 }
 
+fn is_json(response: &HeaderMap) -> bool {
+    essence(response) == "application/json"
+}
+
+fn essence(response: &HeaderMap) -> String {
+    let value = response.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
 /// JSON, text, and GitHub's own media types: diffs, patches, raw and rendered files.
 fn is_text(response: &HeaderMap) -> bool {
-    let value = response.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = essence(response);
     let json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
     json || essence.starts_with("text/") || essence.starts_with("application/vnd.github.")
+}
+
+/// GitHub marks all answers to POST `no-cache`, queries too; how long they are fresh is the operator's choice.
+fn graphql_headers(response: &HeaderMap) -> Result<Vec<(String, String)>, NotStored> {
+    let kept = shareable(response)?.into_iter().filter(|(name, _)| GRAPHQL_SHAREABLE.contains(&name.as_str()));
+    if is_json(response) { Ok(kept.collect()) } else { Err(NotStored::ContentType) }
 }
 
 /// The headers to keep of a response, sorted by name.

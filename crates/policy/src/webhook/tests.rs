@@ -1,0 +1,370 @@
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use super::*;
+use crate::fixtures::read;
+use ghmesh_model::limits;
+use serde_json::json;
+
+const HOST: &str = "api.github.com";
+
+fn repository(full_name: &str) -> Value {
+    json!({ "id": 12, "full_name": full_name, "url": format!("https://{HOST}/repos/{full_name}") })
+}
+
+fn effect(event: &str, payload: &Value) -> WebhookEffect {
+    let effect = WebhookEvent::read(event, payload.to_string().as_bytes()).unwrap().effect(HOST);
+    assert!(effect.scopes.len() <= limits::MAX_SCOPES);
+    effect
+}
+
+/// The effect of an event about `o/r`.
+fn about(event: &str) -> WebhookEffect {
+    effect(event, &json!({ "repository": repository("o/r"), "action": "did" }))
+}
+
+fn hits(effect: &WebhookEffect, path: &str) -> bool {
+    read(path, &[]).scopes().iter().any(|scope| effect.scopes.contains(scope))
+}
+
+fn makes_stale(effect: &WebhookEffect, stale: &[&str], fresh: &[&str]) {
+    stale.iter().for_each(|path| assert!(hits(effect, path), "{path} stays fresh"));
+    fresh.iter().for_each(|path| assert!(!hits(effect, path), "{path} is stale"));
+}
+
+fn graphql(owner: &str, name: &str) -> [Scope; 2] {
+    [invalidation::graphql_of_repository(HOST, owner, name), invalidation::graphql_without_repository(HOST)]
+}
+
+/// Each event reaches the GraphQL answers of its repository, and nothing of another.
+fn stays_inside(effect: &WebhookEffect) {
+    assert!(graphql("O", "R").iter().all(|scope| effect.scopes.contains(scope)));
+    makes_stale(
+        effect,
+        &[],
+        &["/repos/o/s/issues", "/repos/o/s", "/repositories/13/commits", "/repos/p/r/actions/runs"],
+    );
+    assert!(!effect.scopes.contains(&graphql("o", "s")[0]));
+}
+
+#[test]
+fn push_create_and_delete_change_code() {
+    let stale = [
+        "/repos/o/r/git/ref/heads/main",
+        "/repos/o/r/branches",
+        "/repos/O/R/commits?sha=main",
+        "/repos/o/r/contents/a?ref=main",
+        "/repos/o/r/compare/a...b",
+        "/repos/o/r/pulls/5",
+        "/repos/o/r/tags",
+        "/repos/o/r",
+        "/repositories/12/commits?page=2",
+        "/orgs/o/repos",
+    ];
+    for event in ["push", "create", "delete", "commit_comment"] {
+        let effect = about(event);
+        makes_stale(&effect, &stale, &["/repos/o/r/issues/5", "/repos/o/r/labels"]);
+        stays_inside(&effect);
+        assert!(!effect.ends_proofs);
+    }
+}
+
+#[test]
+fn issues_pull_requests_comments_labels_and_milestones_change_talk() {
+    let stale = [
+        "/repos/o/r/issues/5",
+        "/repos/o/r/issues?state=open",
+        "/repos/o/r/pulls",
+        "/repos/o/r/pulls/5/reviews",
+        "/repos/o/r/labels/bug",
+        "/repos/o/r/milestones",
+        "/repos/o/r/commits/abc/pulls",
+        "/repositories/12/issues?page=2",
+        "/issues",
+        "/search/issues?q=x",
+        "/repos/o/r",
+    ];
+    for event in [
+        "issues",
+        "issue_comment",
+        "issue_dependencies",
+        "label",
+        "milestone",
+        "pull_request",
+        "pull_request_review",
+        "pull_request_review_comment",
+        "pull_request_review_thread",
+        "sub_issues",
+    ] {
+        let effect = about(event);
+        makes_stale(
+            &effect,
+            &stale,
+            &["/repos/o/r/contents/a", "/repos/o/r/actions/runs", "/repos/o/r/git/ref/heads/main"],
+        );
+        stays_inside(&effect);
+        assert!(!effect.ends_proofs);
+    }
+}
+
+#[test]
+fn checks_statuses_runs_jobs_and_deployments_change_checks() {
+    let stale = [
+        "/repos/o/r/commits/abc/check-runs",
+        "/repos/o/r/commits/abc/status",
+        "/repos/o/r/statuses/abc",
+        "/repos/o/r/check-suites/1",
+        "/repos/o/r/actions/runs",
+        "/repos/o/r/actions/runs/7/jobs",
+        "/repos/o/r/actions/jobs/9",
+        "/repos/o/r/deployments",
+        "/repositories/12/actions/runs?page=2",
+    ];
+    for event in [
+        "check_run",
+        "check_suite",
+        "deployment",
+        "deployment_protection_rule",
+        "deployment_review",
+        "deployment_status",
+        "page_build",
+        "status",
+        "workflow_dispatch",
+        "workflow_job",
+        "workflow_run",
+    ] {
+        let effect = about(event);
+        makes_stale(
+            &effect,
+            &stale,
+            &[
+                "/repos/o/r",
+                "/repos/o/r/contents/a",
+                "/repos/o/r/issues",
+                "/orgs/o/repos",
+                "/repos/o/r/git/ref/heads/main",
+            ],
+        );
+        stays_inside(&effect);
+        assert!(!effect.ends_proofs);
+    }
+}
+
+#[test]
+fn release_changes_releases() {
+    let effect = about("release");
+    let stale = [
+        "/repos/o/r/releases",
+        "/repos/o/r/releases/latest",
+        "/repos/o/r/releases/tags/v1",
+        "/repositories/12/releases?page=2",
+    ];
+    makes_stale(&effect, &stale, &["/repos/o/r/contents/a", "/repos/o/r/issues", "/repos/o/r"]);
+    stays_inside(&effect);
+}
+
+#[test]
+fn discussions_change_themselves() {
+    for event in ["discussion", "discussion_comment"] {
+        makes_stale(&about(event), &["/repos/o/r/discussions"], &["/repos/o/r", "/repos/o/r/issues"]);
+        stays_inside(&about(event));
+    }
+}
+
+#[test]
+fn alerts_and_keys_change_themselves() {
+    for (event, area) in [
+        ("code_scanning_alert", "code-scanning"),
+        ("dependabot_alert", "dependabot"),
+        ("repository_vulnerability_alert", "dependabot"),
+        ("deploy_key", "keys"),
+        ("secret_scanning_alert", "secret-scanning"),
+        ("secret_scanning_alert_location", "secret-scanning"),
+        ("secret_scanning_scan", "secret-scanning"),
+    ] {
+        makes_stale(&about(event), &[&format!("/repos/o/r/{area}")], &["/repos/o/r", "/repos/o/r/issues"]);
+        stays_inside(&about(event));
+    }
+}
+
+#[test]
+fn projects_change_what_graphql_shows() {
+    for event in ["projects_v2", "projects_v2_item", "projects_v2_status_update"] {
+        let effect = effect(event, &json!({ "organization": { "login": "o" } }));
+        assert_eq!(effect, WebhookEffect { scopes: vec![invalidation::graphql_of_host(HOST)], ends_proofs: false });
+    }
+}
+
+#[test]
+fn stars_watchers_and_forks_change_the_repository_s_own_object() {
+    for event in ["fork", "star", "watch"] {
+        let effect = about(event);
+        let stale =
+            ["/repos/o/r", "/repos/o/r/stargazers", "/repos/o/r/subscribers", "/repos/o/r/forks", "/orgs/o/repos"];
+        makes_stale(&effect, &stale, &["/repos/o/r/issues", "/repos/o/r/contents/a"]);
+        stays_inside(&effect);
+    }
+}
+
+#[test]
+fn who_may_read_a_repository_ends_every_proof_of_it() {
+    let stale = [
+        "/repos/o/r",
+        "/repos/o/r/contents/a",
+        "/repos/o/r/issues/5",
+        "/repositories/12",
+        "/user/repos",
+        "/orgs/o/repos",
+    ];
+    for (event, action) in [
+        ("public", ""),
+        ("member", "removed"),
+        ("repository", "privatized"),
+        ("repository", "publicized"),
+        ("repository", "archived"),
+        ("repository", "deleted"),
+    ] {
+        let effect = effect(event, &json!({ "repository": repository("o/r"), "action": action }));
+        makes_stale(&effect, &stale, &["/repos/o/s/contents/a", "/repos/p/r"]);
+        assert!(effect.ends_proofs && graphql("o", "r").iter().all(|scope| effect.scopes.contains(scope)), "{event}");
+    }
+    for action in ["created", "edited"] {
+        let effect = effect("repository", &json!({ "repository": repository("o/r"), "action": action }));
+        makes_stale(&effect, &stale, &[]);
+        assert!(!effect.ends_proofs);
+    }
+}
+
+#[test]
+fn a_repository_that_moves_has_two_names() {
+    let renamed = json!({ "action": "renamed", "repository": repository("o/new"), "changes": { "repository": { "name": { "from": "old" } } } });
+    let user = json!({ "action": "transferred", "repository": repository("new/r"), "changes": { "owner": { "from": { "user": { "login": "old" } } } } });
+    let organization = json!({ "action": "transferred", "repository": repository("new/r"), "changes": { "owner": { "from": { "organization": { "login": "old" } } } } });
+    for (payload, names) in
+        [(renamed, ["o/old", "o/new"]), (user, ["old/r", "new/r"]), (organization, ["old/r", "new/r"])]
+    {
+        let effect = effect("repository", &payload);
+        assert!(effect.ends_proofs && !effect.scopes.contains(&invalidation::host_scope(HOST)));
+        for full_name in names {
+            let (owner, name) = full_name.split_once('/').unwrap();
+            let own = [
+                format!("/repos/{full_name}"),
+                format!("/repos/{full_name}/contents/a"),
+                format!("/users/{owner}/repos"),
+            ];
+            makes_stale(&effect, &own.each_ref().map(String::as_str), &["/repos/o/other"]);
+            assert!(graphql(owner, name).iter().all(|scope| effect.scopes.contains(scope)));
+        }
+    }
+}
+
+#[test]
+fn members_teams_organisations_and_installations_end_proofs_of_the_account() {
+    let organization = json!({ "organization": { "login": "o", "url": format!("https://{HOST}/orgs/o") } });
+    let installation = json!({ "installation": { "id": 1, "account": { "login": "O" } } });
+    let stale = [
+        "/repos/o/r",
+        "/repos/o/s/contents/a",
+        "/orgs/o/members",
+        "/user/repos",
+        "/repositories/12/issues",
+        "/installation/repositories",
+        "/teams/1",
+    ];
+    for event in [
+        "installation",
+        "installation_repositories",
+        "installation_target",
+        "membership",
+        "org_block",
+        "organization",
+        "personal_access_token_request",
+        "team",
+        "team_add",
+    ] {
+        for payload in [&organization, &installation] {
+            let effect = effect(event, payload);
+            makes_stale(&effect, &stale, &["/repos/p/r", "/orgs/p"]);
+            assert!(effect.ends_proofs && effect.scopes.contains(&invalidation::graphql_of_host(HOST)), "{event}");
+        }
+    }
+    let team =
+        json!({ "organization": { "login": "o" }, "repository": repository("p/q"), "action": "added_to_repository" });
+    makes_stale(&effect("team", &team), &["/repos/p/q/contents/a", "/orgs/o/teams"], &[]);
+}
+
+#[test]
+fn a_revoked_authorization_ends_every_proof() {
+    let effect = effect("github_app_authorization", &json!({ "action": "revoked", "sender": { "login": "x" } }));
+    assert_eq!(effect, WebhookEffect { scopes: vec![invalidation::host_scope(HOST)], ends_proofs: true });
+}
+
+#[test]
+fn events_that_change_nothing_do_nothing() {
+    for event in ["ping", "meta", "gollum", "marketplace_purchase", "security_advisory", "sponsorship"] {
+        assert_eq!(about(event), WebhookEffect::default(), "{event}");
+    }
+}
+
+#[test]
+fn an_unknown_event_changes_the_repository_that_it_names_or_nothing() {
+    for event in ["branch_protection_rule", "something_new", ""] {
+        makes_stale(
+            &about(event),
+            &["/repos/o/r", "/repos/o/r/issues", "/repos/o/r/contents/a", "/repositories/12/x"],
+            &["/repos/o/s"],
+        );
+        assert!(graphql("o", "r").iter().all(|scope| about(event).scopes.contains(scope)));
+        assert_eq!(effect(event, &json!({ "organization": { "login": "o" } })), WebhookEffect::default());
+    }
+}
+
+#[test]
+fn what_doesn_t_fit_counts_as_absent() {
+    for payload in [
+        json!({}),
+        json!({ "repository": 5, "changes": [] }),
+        json!({ "repository": { "full_name": "nobody", "id": 1 } }),
+        json!({ "repository": null, "organization": "o", "installation": { "account": null } }),
+    ] {
+        for event in ["push", "repository", "installation"] {
+            assert_eq!(effect(event, &payload), WebhookEffect::default(), "{payload}");
+        }
+    }
+    let odd = json!({ "repository": repository("o/r"), "changes": { "owner": 1, "repository": "x", "title": { "from": "y" } } });
+    makes_stale(&effect("issues", &odd), &["/repos/o/r/issues"], &[]);
+    for body in [&b"[]"[..], b"", b"null", b"{", b"payload=%7B%7D", b"{\"repository\":{},\"repository\":{}}"] {
+        assert!(WebhookEvent::read("push", body).is_err(), "{}", String::from_utf8_lossy(body));
+    }
+    let deep = format!("{{\"x\":{}", "[".repeat(100_000));
+    assert!(WebhookEvent::read("push", deep.as_bytes()).is_err());
+}
+
+#[test]
+fn an_event_says_which_api_it_is_from() {
+    let host = |payload: Value| WebhookEvent::read("push", payload.to_string().as_bytes()).unwrap().host();
+    assert_eq!(host(json!({ "repository": repository("o/r") })).as_deref(), Some(HOST));
+    let sender = json!({ "sender": { "url": "https://GHE.example:8443/api/v3/users/x" } });
+    assert_eq!(host(sender).as_deref(), Some("ghe.example:8443"));
+    assert_eq!(host(json!({ "repository": { "url": "nonsense" } })), None);
+    assert_eq!(host(json!({})), None);
+}
+
+#[test]
+fn threat_21_a_delivery_counts_once_whatever_its_headers_say() {
+    let mut deliveries = Deliveries::default();
+    assert!(deliveries.is_new(b"one"));
+    assert!(!deliveries.is_new(b"one"));
+    assert!(deliveries.is_new(b"two"));
+    assert!(!deliveries.is_new(b"one"));
+}
+
+#[test]
+fn threat_21_deliveries_are_bounded_and_the_oldest_goes_first() {
+    let mut deliveries = Deliveries::default();
+    for number in 0..=MAX_DELIVERIES {
+        assert!(deliveries.is_new(&number.to_be_bytes()));
+    }
+    assert_eq!((deliveries.seen.len(), deliveries.order.len()), (MAX_DELIVERIES, MAX_DELIVERIES));
+    assert!(!deliveries.is_new(&1usize.to_be_bytes()));
+    assert!(deliveries.is_new(&0usize.to_be_bytes()));
+}
