@@ -8,7 +8,6 @@
 
 use crate::{Directives, Read, headers};
 use ghmesh_model::{Entry, Millis, Scope};
-use std::borrow::Cow;
 use std::time::Duration;
 
 /// How long a tombstone is distrusted beyond itself: clocks and GitHub's replicas may differ by this much.
@@ -49,23 +48,15 @@ pub enum Verdict {
     MustRevalidate,
 }
 
-/// How long after its confirmation `entry` is fresh for this caller.
-pub fn lifetime(read: &Read, config: &Freshness, entry: &Entry) -> Duration {
-    let configured = match stored_max_age(entry) {
-        Some(max_age) if max_age < GITHUB_MAX_AGE => config.default_ttl.min(max_age),
-        Some(_) | None => config.default_ttl,
-    };
-    read.caller.directives.ttl.unwrap_or(configured).min(config.proof_ttl)
-}
-
 /// What may be done with `entry` for this caller at `now`.
 pub fn verdict(read: &Read, config: &Freshness, entry: &Entry, now: Millis) -> Verdict {
     let directives = &read.caller.directives;
     let Some(age) = entry.age(now) else { return Verdict::MustRevalidate };
-    if age >= config.proof_ttl || directives.no_cache || is_never_fresh(entry) {
+    let stored = Stored::of(entry);
+    if age >= config.proof_ttl || directives.no_cache || stored.is_never_fresh() {
         return Verdict::MustRevalidate;
     }
-    let lifetime = lifetime(read, config, entry);
+    let lifetime = stored.lifetime(read, config);
     if is_fresh(directives, age, lifetime) {
         return Verdict::Fresh;
     }
@@ -85,20 +76,44 @@ fn is_usable_on_error(directives: &Directives, config: &Freshness, age: Duration
     young_enough && age < lifetime.saturating_add(config.stale_ttl).min(config.proof_ttl)
 }
 
-/// `no-cache` or `max-age=0` from the origin: "the response MUST NOT be used […] without forwarding it for validation" (RFC
-/// 9111 §5.2.2.4).
-fn is_never_fresh(entry: &Entry) -> bool {
-    stored_directives(entry).any(|(name, _)| name == "no-cache") || stored_max_age(entry) == Some(Duration::ZERO)
+/// What the origin's `Cache-Control` says, as far as it counts here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Stored {
+    no_cache: bool,
+    /// The first one.
+    max_age: Option<Duration>,
 }
 
-fn stored_max_age(entry: &Entry) -> Option<Duration> {
-    let argument = stored_directives(entry).find(|(name, _)| name == "max-age")?.1;
-    Some(crate::caller::seconds(argument).unwrap_or_default())
-}
+impl Stored {
+    fn of(entry: &Entry) -> Self {
+        let lines = entry.representation.headers.iter().filter(|(name, _)| name == "cache-control");
+        let mut stored = Stored::default();
+        for (name, argument) in lines.flat_map(|(_, value)| headers::split_list(value)).map(headers::directive) {
+            match &*name {
+                "no-cache" => stored.no_cache = true,
+                "max-age" if stored.max_age.is_none() => {
+                    stored.max_age = Some(crate::caller::seconds(argument).unwrap_or_default());
+                }
+                _ => {}
+            }
+        }
+        stored
+    }
 
-fn stored_directives(entry: &Entry) -> impl Iterator<Item = (Cow<'_, str>, Option<&str>)> {
-    let lines = entry.representation.headers.iter().filter(|(name, _)| name == "cache-control");
-    lines.flat_map(|(_, value)| headers::split_list(value)).map(headers::directive)
+    /// `no-cache` or `max-age=0` from the origin: "the response MUST NOT be used […] without forwarding it for validation" (RFC
+    /// 9111 §5.2.2.4).
+    fn is_never_fresh(self) -> bool {
+        self.no_cache || self.max_age == Some(Duration::ZERO)
+    }
+
+    /// How long after its confirmation an answer is fresh for this caller.
+    fn lifetime(self, read: &Read, config: &Freshness) -> Duration {
+        let configured = match self.max_age {
+            Some(max_age) if max_age < GITHUB_MAX_AGE => config.default_ttl.min(max_age),
+            Some(_) | None => config.default_ttl,
+        };
+        read.caller.directives.ttl.unwrap_or(configured).min(config.proof_ttl)
+    }
 }
 
 /// Whether an answer to a request sent at `confirmed_at` may be kept or used, given the latest tombstone over each of its

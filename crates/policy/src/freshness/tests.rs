@@ -71,7 +71,7 @@ fn the_operators_times_hold() {
         [Verdict::Fresh, STALE, STALE, LATE, Verdict::MustRevalidate]
     );
     let short = Freshness { proof_ttl: second(10), ..config };
-    assert_eq!(lifetime(&read("/user", &[]), &short, &entry(&[GITHUB], b"{}")), second(10));
+    assert_eq!(Stored::of(&entry(&[GITHUB], b"{}")).lifetime(&read("/user", &[]), &short), second(10));
 }
 
 #[test]
