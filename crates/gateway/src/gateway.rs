@@ -92,7 +92,9 @@ impl Gateway {
     fn rescue(&self, trouble: &Trouble) -> Response<Body> {
         match trouble {
             // Callers break off as they please, some with every job.
-            Trouble::Failed { failure: Failure::ClientBody { .. }, .. } => tracing::debug!(%trouble, "a caller broke off"),
+            Trouble::Failed { failure: Failure::ClientBody { .. }, .. } => {
+                tracing::debug!(%trouble, "a caller broke off")
+            }
             Trouble::Failed { .. } => tracing::warn!(%trouble, "a request failed"),
             Trouble::CrossSite(_) | Trouble::TransferCoding(_) | Trouble::Admin(_) | Trouble::Refused(_) => {
                 self.0.refused.fetch_add(1, Ordering::Relaxed);
