@@ -13,6 +13,8 @@ mod denials;
 mod early;
 mod exchange;
 mod failure;
+#[cfg(test)]
+mod fixtures;
 mod flight;
 mod flights;
 mod forward;
