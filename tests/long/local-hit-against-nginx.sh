@@ -2,8 +2,8 @@
 # Local hits over HTTP: ghmesh beside nginx's proxy_cache on this machine, alternating, medians of all rounds.
 #
 # Loopback only, bounded, stops by itself. Needs a release build (`cargo build --release --bins -p ghmesh -p ghmesh-github-sim`);
-# nginx and wrk are installed from Debian where they are missing. Prints requests per second and the 99th percentile of
-# each, and their ratios. nginx is set up as Debian does (sendfile, tcp_nopush), with its files kept open, which helps it.
+# nginx and wrk are installed from Debian where they are missing. Prints requests per second, the 99th percentile and the CPU
+# time of one request (all that other programs disturb the least) of each, and their ratios. nginx is set up as Debian does (sendfile, tcp_nopush), with its files kept open, which helps it.
 set -euo pipefail
 
 rounds=${ROUNDS:-5}
@@ -72,6 +72,7 @@ http {
 CONF
 nginx -p "$dir" -c "$dir/nginx.conf" 2>"$dir/nginx.log" &
 pids+=($!)
+nginx_pid=$!
 
 token='Authorization: token ghp_alice0000000000000000000000000000000'
 path=/repos/octo/hello
@@ -84,26 +85,36 @@ cmp "$dir/body-$ghmesh_port" "$dir/body-$nginx_port"
 grep -qi '^cache-status: ghmesh; hit' "$dir/head-$ghmesh_port"
 grep -qi '^x-cache: HIT' "$dir/head-$nginx_port"
 
-measure() { # port -> "requests/s p99-in-ms"
+cpu_ticks() { # pid -> of the process and its children, user and system
+  local pid total=0
+  for pid in "$1" $(pgrep -P "$1"); do
+    total=$((total + $(cut -d')' -f2 "/proc/$pid/stat" | awk '{ print $12 + $13 }')))
+  done
+  echo "$total"
+}
+measure() { # port, pid -> "requests/s p99-in-ms CPU-microseconds-a-request"
+  local before
+  before=$(cpu_ticks "$2")
   wrk -t1 -c"$connections" -d"${seconds}s" --latency -H "$token" "http://127.0.0.1:$1$path" >"$dir/wrk"
   if grep -Eq 'Non-2xx|Socket errors' "$dir/wrk"; then cat "$dir/wrk" >&2; exit 1; fi
-  awk '/99%/ { v = $2; if (v ~ /us$/) v = v / 1000; else if (v ~ /ms$/) v += 0; else v *= 1000; p = v }
-       /Requests\/sec/ { r = $2 } END { printf "%.0f %.2f\n", r, p }' "$dir/wrk"
+  awk -v seconds="$(($(cpu_ticks "$2") - before))e6" -v per_second="$(getconf CLK_TCK)" '
+       /99%/ { v = $2; if (v ~ /us$/) v = v / 1000; else if (v ~ /ms$/) v += 0; else v *= 1000; p = v }
+       /requests in/ { n = $1 } /Requests\/sec/ { r = $2 }
+       END { printf "%.0f %.2f %.2f\n", r, p, seconds / per_second / n }' "$dir/wrk"
 }
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
-measure "$ghmesh_port" >/dev/null
-measure "$nginx_port" >/dev/null
+measure "$ghmesh_port" "$ghmesh_pid" >/dev/null
+measure "$nginx_port" "$nginx_pid" >/dev/null
 for _ in $(seq "$rounds"); do
-  measure "$ghmesh_port" >>"$dir/ghmesh"
-  measure "$nginx_port" >>"$dir/nginx"
+  measure "$ghmesh_port" "$ghmesh_pid" >>"$dir/ghmesh"
+  measure "$nginx_port" "$nginx_pid" >>"$dir/nginx"
 done
+column() { cut -d' ' -f"$2" "$dir/$1" | median; }
 for name in ghmesh nginx; do
-  rate=$(cut -d' ' -f1 "$dir/$name" | median)
-  tail=$(cut -d' ' -f2 "$dir/$name" | median)
-  echo "$name: median of $rounds rounds: $rate requests/s, p99 $tail ms"
+  echo "$name: median of $rounds rounds: $(column $name 1) requests/s, p99 $(column $name 2) ms, CPU $(column $name 3) us a request"
 done
-paste -d' ' "$dir/ghmesh" "$dir/nginx" | awk '{ print $1 / $3 }' | median | sed 's|^|ghmesh / nginx, median of the rounds: throughput |'
-paste -d' ' "$dir/ghmesh" "$dir/nginx" | awk '{ print $2 / $4 }' | median | sed 's|^|ghmesh / nginx, median of the rounds: p99 |'
+ratio() { paste -d' ' "$dir/ghmesh" "$dir/nginx" | awk -v a="$1" -v b="$(($1 + 3))" '{ printf "%.2f\n", $a / $b }' | median; }
+echo "ghmesh / nginx, medians of the rounds' ratios: throughput $(ratio 1), p99 $(ratio 2), CPU a request $(ratio 3)"
 rss=$(awk '/VmRSS/ { print $2 }' "/proc/$ghmesh_pid/status")
 echo "ghmesh resident memory after the load: $((rss / 1024)) MB"
