@@ -136,6 +136,14 @@ pub(crate) struct Search {
 }
 
 impl Search {
+    /// One that no task knows; with what it tells.
+    #[cfg(test)]
+    pub(crate) fn alone() -> (Self, mpsc::Receiver<Command>) {
+        let (commands, inbox) = mpsc::channel(STEPS);
+        let (_, steps) = mpsc::channel(1);
+        (Search { lookup: Some(LookupId(1)), steps, commands }, inbox)
+    }
+
     /// What to do next. Every search comes to a [`Step::Fetch`] if nothing else ends it.
     pub(crate) async fn next(&mut self) -> Step {
         self.steps.recv().await.unwrap_or(Step::Fetch(FetchReason::FailOpen))
@@ -350,3 +358,6 @@ async fn sleep_until(clock: Clock, deadline: Option<Millis>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -326,3 +326,6 @@ fn supersedes(new: &Entry, held: &Entry) -> bool {
 fn inline(body: Option<&Bytes>) -> Option<Vec<u8>> {
     body.filter(|body| body.len() <= limits::MAX_INLINE_BODY_BYTES).map(|body| body.to_vec())
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,3 +113,6 @@ impl Inner {
         self.is_vouched(read, subject, &offer).then_some(offer)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ mod denials;
 mod early;
 mod exchange;
 mod failure;
+#[cfg(test)]
+mod fixtures;
 mod flight;
 mod flights;
 mod formulas;

@@ -81,9 +81,9 @@ pub struct Stats {
     pub records_received: u64,
     /// Of those, refused: malformed, replayed, forged or from the future; by whichever way they came.
     pub records_refused: u64,
-    /// Entries stored.
+    /// Answers stored: each once, also where it is kept both for callers here and for members.
     pub entries: u64,
-    /// Bytes stored, bodies and entries.
+    /// Bytes stored, bodies and entries. A body counts once, an answer's entries each.
     pub bytes: u64,
     /// Most entries that are kept.
     pub max_entries: u64,

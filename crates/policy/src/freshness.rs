@@ -20,7 +20,6 @@ use crate::routes::{Route, RouteOverrides};
 use crate::{Directives, Read, adaptive, headers};
 use ghmesh_model::{CacheKey, Entry, Millis, Scope};
 use sha2::{Digest, Sha256};
-use std::borrow::Cow;
 use std::time::Duration;
 
 /// How long a tombstone is distrusted beyond itself: clocks and GitHub's replicas may differ by this much.
@@ -82,8 +81,7 @@ pub enum Verdict {
 
 /// How long after its confirmation `entry` is fresh for this caller.
 pub fn lifetime(read: &Read, config: &Freshness, entry: &Entry) -> Duration {
-    let chosen = read.caller.directives.ttl.unwrap_or_else(|| configured(read, config, entry));
-    chosen.max(poll_interval(entry)).min(config.proof_ttl)
+    Stored::of(entry).lifetime(read, config, entry)
 }
 
 /// The oldest confirmation that is worth asking a member for, for this caller, while there is no entry to tell more.
@@ -92,16 +90,6 @@ pub fn oldest_wanted(read: &Read, config: &Freshness) -> Duration {
     let lifetime = directives.ttl.unwrap_or_else(|| base(read, config, None)).min(config.proof_ttl);
     let wanted = lifetime.min(directives.max_age.unwrap_or(Duration::MAX));
     wanted.saturating_sub(directives.min_fresh.unwrap_or_default())
-}
-
-/// The operator's lifetime or the table's, as bounded by the origin, ending early by some jitter.
-fn configured(read: &Read, config: &Freshness, entry: &Entry) -> Duration {
-    let ttl = base(read, config, Some(entry));
-    let bounded = match stored_max_age(entry) {
-        Some(max_age) if max_age < GITHUB_MAX_AGE => ttl.min(max_age),
-        Some(_) | None => ttl,
-    };
-    jittered(bounded.min(config.proof_ttl), &read.key, entry.confirmed_at)
 }
 
 fn base(read: &Read, config: &Freshness, entry: Option<&Entry>) -> Duration {
@@ -131,22 +119,16 @@ fn jittered(ttl: Duration, key: &CacheKey, confirmed_at: Millis) -> Duration {
     ttl - (ttl / JITTER).mul_f64(fraction)
 }
 
-/// "The X-Poll-Interval header specifies how often (in seconds) you are allowed to poll. […] Please obey the header." Source:
-/// GitHub's REST documentation, "Events".
-fn poll_interval(entry: &Entry) -> Duration {
-    let interval = crate::caller::seconds(entry.header("x-poll-interval"));
-    interval.unwrap_or_default().min(LONGEST_POLL_INTERVAL)
-}
-
 /// What may be done with `entry` for this caller at `now`.
 pub fn verdict(read: &Read, config: &Freshness, entry: &Entry, now: Millis) -> Verdict {
     let directives = &read.caller.directives;
     let Some(age) = entry.age(now) else { return Verdict::MustRevalidate };
-    if age >= config.proof_ttl || directives.no_cache || is_never_fresh(entry) {
+    let stored = Stored::of(entry);
+    if age >= config.proof_ttl || directives.no_cache || stored.is_never_fresh() {
         return Verdict::MustRevalidate;
     }
-    let lifetime = lifetime(read, config, entry);
-    if age < poll_interval(entry) || is_fresh(directives, age, lifetime) {
+    let lifetime = stored.lifetime(read, config, entry);
+    if age < stored.poll_interval || is_fresh(directives, age, lifetime) {
         return Verdict::Fresh;
     }
     Verdict::Stale { usable_on_error: is_usable_on_error(directives, config, age, lifetime) }
@@ -165,20 +147,66 @@ fn is_usable_on_error(directives: &Directives, config: &Freshness, age: Duration
     young_enough && age < lifetime.saturating_add(config.stale_ttl).min(config.proof_ttl)
 }
 
-/// `no-cache` or `max-age=0` from the origin: "the response MUST NOT be used […] without forwarding it for validation" (RFC
-/// 9111 §5.2.2.4).
-fn is_never_fresh(entry: &Entry) -> bool {
-    stored_directives(entry).any(|(name, _)| name == "no-cache") || stored_max_age(entry) == Some(Duration::ZERO)
+/// What the origin said of an answer's lifetime, as far as it counts here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Stored {
+    no_cache: bool,
+    /// The first one.
+    max_age: Option<Duration>,
+    /// "The X-Poll-Interval header specifies how often (in seconds) you are allowed to poll. […] Please obey the header."
+    /// Source: GitHub's REST documentation, "Events".
+    poll_interval: Duration,
 }
 
-fn stored_max_age(entry: &Entry) -> Option<Duration> {
-    let argument = stored_directives(entry).find(|(name, _)| name == "max-age")?.1;
-    Some(crate::caller::seconds(argument).unwrap_or_default())
-}
+impl Stored {
+    fn of(entry: &Entry) -> Self {
+        let mut stored = Stored::default();
+        for (name, value) in &entry.representation.headers {
+            match name.as_str() {
+                "cache-control" => headers::split_list(value).for_each(|part| stored.take(part)),
+                "x-poll-interval" => {
+                    let interval = crate::caller::seconds(Some(value)).unwrap_or_default();
+                    stored.poll_interval = interval.min(LONGEST_POLL_INTERVAL);
+                }
+                _ => {}
+            }
+        }
+        stored
+    }
 
-fn stored_directives(entry: &Entry) -> impl Iterator<Item = (Cow<'_, str>, Option<&str>)> {
-    let lines = entry.representation.headers.iter().filter(|(name, _)| name == "cache-control");
-    lines.flat_map(|(_, value)| headers::split_list(value)).map(headers::directive)
+    /// Takes one directive of a `Cache-Control`.
+    fn take(&mut self, part: &str) {
+        let (name, argument) = headers::directive(part);
+        match &*name {
+            "no-cache" => self.no_cache = true,
+            "max-age" if self.max_age.is_none() => {
+                self.max_age = Some(crate::caller::seconds(argument).unwrap_or_default());
+            }
+            _ => {}
+        }
+    }
+
+    /// `no-cache` or `max-age=0` from the origin: "the response MUST NOT be used […] without forwarding it for validation" (RFC
+    /// 9111 §5.2.2.4).
+    fn is_never_fresh(self) -> bool {
+        self.no_cache || self.max_age == Some(Duration::ZERO)
+    }
+
+    /// How long after its confirmation `entry` is fresh for this caller.
+    fn lifetime(self, read: &Read, config: &Freshness, entry: &Entry) -> Duration {
+        let chosen = read.caller.directives.ttl.unwrap_or_else(|| self.configured(read, config, entry));
+        chosen.max(self.poll_interval).min(config.proof_ttl)
+    }
+
+    /// The operator's lifetime or the table's, as bounded by the origin, ending early by some jitter.
+    fn configured(self, read: &Read, config: &Freshness, entry: &Entry) -> Duration {
+        let ttl = base(read, config, Some(entry));
+        let bounded = match self.max_age {
+            Some(max_age) if max_age < GITHUB_MAX_AGE => ttl.min(max_age),
+            Some(_) | None => ttl,
+        };
+        jittered(bounded.min(config.proof_ttl), &read.key, entry.confirmed_at)
+    }
 }
 
 /// Whether an answer to a request sent at `confirmed_at` may be kept or used, given the latest tombstone over each of its

@@ -4,8 +4,8 @@
 //! queued as one transaction and only then answers: "stored" always means "on disk". A memory tier stands before the file.
 //!
 //! Everything that says something is sealed under the node's own data key (`seal`'s `DataKey`), which lies beside the file: that
-//! guards a stolen file or disk image, not a stolen directory. Three tables hold only keyed names, sizes and counters, and are
-//! not sealed.
+//! guards a stolen file or disk image, not a stolen directory. The tables that put entries in their order and count
+//! references hold only keyed names, sizes and counters, and are not sealed.
 //!
 //! This crate decides nothing about freshness: expired entries stay (for revalidation, and for when GitHub is down) until
 //! the bounds evict them, least recently used first. What members offered and nobody here asked for has a bounded share of a

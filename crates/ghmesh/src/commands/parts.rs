@@ -24,7 +24,12 @@ pub(crate) fn store(settings: &Settings, clock: Clock) -> Result<Store, ghmesh_s
 pub(crate) fn node(settings: &Settings, clock: Clock, store: Store) -> anyhow::Result<Node> {
     let origin = Origin::new(settings.origin.config(), clock.function()).context("the HTTP client can't be built")?;
     let freshness = settings.cache.freshness();
-    let config = ghmesh_node::Config { freshness, mesh_enabled: settings.mesh.enabled, origins: origins(settings)? };
+    let config = ghmesh_node::Config {
+        freshness,
+        sharing: settings.cache.sharing,
+        mesh_enabled: settings.mesh.enabled,
+        origins: origins(settings)?,
+    };
     Ok(Node::new(config, clock, store, origin))
 }
 

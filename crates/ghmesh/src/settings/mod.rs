@@ -28,7 +28,7 @@ mod value;
 
 pub use address::AddressFault;
 pub use admin::Admin;
-pub use cache::{Cache, Sharing};
+pub use cache::Cache;
 pub use choice::{Chosen, SecretChoice, SecretError, SecretErrors, SecretNote, SecretSource, SkipReason, mesh_secret};
 pub use environment::Environment;
 pub use gateway::Gateway;
@@ -41,7 +41,7 @@ pub use problem::{Fault, Place, Problem, Problems};
 pub use secret::SecretText;
 pub use value::Quantity;
 
-pub use ghmesh_policy::Mode;
+pub use ghmesh_policy::{Mode, Sharing};
 
 use figment::Figment;
 use key::Key;

@@ -86,12 +86,6 @@ pub enum Fault {
     /// A bare number where digits are text.
     #[error("is a number, and numbers lose their leading zeros; put it in quotes")]
     Unquoted,
-    /// A way of sharing that this version doesn't have.
-    #[error(
-        "is not available in this version, which shares an answer only between callers with the very same credential; \
-         write \"credential\""
-    )]
-    SharingNotAvailable,
     /// An environment variable that isn't text.
     #[error("holds bytes that are not UTF-8; write it in UTF-8")]
     NotUtf8,

@@ -140,17 +140,7 @@ const BAD_VALUES: [(&str, &str, &str); 42] = [
         "soon",
         "cache.stale_ttl = \"soon\" is not a time; write whole seconds or a time with units, as in 90, \"5m\" or \"1h 30m\"",
     ),
-    (
-        "CACHE__SHARING",
-        "proof",
-        "cache.sharing = \"proof\" is not available in this version, which shares an answer only between callers with the very same credential; write \"credential\"",
-    ),
-    (
-        "CACHE__SHARING",
-        "mesh",
-        "cache.sharing = \"mesh\" is not available in this version, which shares an answer only between callers with the very same credential; write \"credential\"",
-    ),
-    ("CACHE__SHARING", "all", "cache.sharing = \"all\" is not known; write \"credential\""),
+    ("CACHE__SHARING", "all", "cache.sharing = \"all\" is not known; write \"proof\", \"credential\" or \"mesh\""),
     ("POLICY__MODE", "on", "policy.mode = \"on\" is not known; write \"cache\", \"pass\" or \"offline\""),
     (
         "LOG__LEVEL",
@@ -281,7 +271,7 @@ fn a_bad_alias_is_told_by_its_own_name() {
 #[test]
 fn all_problems_of_all_sources_are_told_at_once() {
     let machine = Machine::new()
-        .system("[mesh]\nlisten = [\"9000\", \"/ip4/0.0.0.0/tcp/9000\"]\nsecrte = \"hunter2\"\n[cache]\nmax_bytes = \"lots\"\nsharing = \"proof\"\n")
+        .system("[mesh]\nlisten = [\"9000\", \"/ip4/0.0.0.0/tcp/9000\"]\nsecrte = \"hunter2\"\n[cache]\nmax_bytes = \"lots\"\nsharing = \"all\"\n")
         .config("[policy\nmode = \"cache\"\n")
         .env("GHMESH_ADMIN__TOKEN", "hunter2")
         .env("GHMESH_CACHE__TTL", "5")
@@ -296,8 +286,7 @@ fn all_problems_of_all_sources_are_told_at_once() {
          \n  GHMESH_CACHE__TTL is not a setting; did you mean GHMESH_CACHE__DEFAULT_TTL?\
          \n  DIR/system.toml: cache.max_bytes = \"lots\" is not a size; write bytes or a whole number with a unit, as in 1048576, \
          \"512 MiB\" or \"1 GB\"\
-         \n  DIR/system.toml: cache.sharing = \"proof\" is not available in this version, which shares an answer only between callers \
-         with the very same credential; write \"credential\"\
+         \n  DIR/system.toml: cache.sharing = \"all\" is not known; write \"proof\", \"credential\" or \"mesh\"\
          \n  --listen: gateway.listen = \"example.com:80\" is not an address with a port; write an IP address and a port, as in \
          127.0.0.1:9180 or [::1]:9180\
          \n  DIR/system.toml: mesh.listen = \"9000\" is not an address that nodes can use: it is not a multiaddr; write it as in \

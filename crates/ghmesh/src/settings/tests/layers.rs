@@ -17,8 +17,8 @@ fn the_defaults_are_usable_and_are_those_of_the_documentation() {
     assert_eq!((settings.gateway.socket_mode, settings.gateway.allow_remote), (0o600, false));
     assert_eq!((settings.origin.hosts, settings.origin.url), (vec!["api.github.com".to_owned()], None));
     assert_eq!((settings.cache.max_bytes, settings.cache.max_entries), (512 << 20, 100_000));
-    assert_eq!((settings.cache.default_ttl, settings.cache.proof_ttl), (MINUTE, 60 * MINUTE));
-    assert_eq!((settings.cache.sharing, settings.policy.mode), (Sharing::Credential, Mode::Cache));
+    assert_eq!((settings.cache.default_ttl, settings.cache.proof_ttl), (None, 60 * MINUTE));
+    assert_eq!((settings.cache.sharing, settings.policy.mode), (Sharing::Proof, Mode::Cache));
     assert_eq!((settings.admin.token, settings.log.level.as_str()), (None, "info"));
 }
 
@@ -56,9 +56,9 @@ fn later_layers_win() {
 #[test]
 fn aliases_win_over_files_and_our_variables_over_aliases() {
     let machine = Machine::new().config("[cache]\ndefault_ttl = 10\n").env("CACHE_DEFAULT_TTL", "300");
-    assert_eq!(machine.settings().cache.default_ttl, 5 * MINUTE);
+    assert_eq!(machine.settings().cache.default_ttl, Some(5 * MINUTE));
     let machine = machine.env("GHMESH_CACHE__DEFAULT_TTL", "20");
-    assert_eq!(machine.settings().cache.default_ttl, Duration::from_secs(20));
+    assert_eq!(machine.settings().cache.default_ttl, Some(Duration::from_secs(20)));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn every_alias_means_what_it_meant() {
     let peers = "/ip4/10.0.0.1/tcp/9000, /dns4/cache/tcp/9000/p2p/12D3KooWGRUfyBhkfYyGyLLJzuGcmBgH7VzZ1k1hCMR4m4hLXrpY";
     let expected: Vec<&str> = peers.split(", ").collect();
     assert_eq!(settings("CACHE_BOOTSTRAP_PEERS", peers).mesh.bootstrap, expected);
-    assert_eq!(settings("CACHE_DEFAULT_TTL", "300").cache.default_ttl, 5 * MINUTE);
+    assert_eq!(settings("CACHE_DEFAULT_TTL", "300").cache.default_ttl, Some(5 * MINUTE));
     for name in ["CACHE_DIR", "IPFS_ACCELERATE_CACHE_DIR"] {
         assert_eq!(settings(name, "/var/cache/gh").cache.dir, Path::new("/var/cache/gh"));
     }
