@@ -53,7 +53,7 @@ pub use sharing::Sharing;
 pub use storable::{Keep, NotStored};
 pub use target::{Resource, Target, TargetKind};
 pub use validators::Validators;
-pub use webhook::{Deliveries, WebhookEffect, WebhookEvent};
+pub use webhook::{Deliveries, WebhookEvent, WebhookSecret};
 
 /// The `User-Agent` of every read that goes upstream. GitHub pretty-prints bodies after it hashed them for agents that look
 /// like a browser or curl, so that all callers of one node must look the same.

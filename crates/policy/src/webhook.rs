@@ -1,11 +1,16 @@
 //! What GitHub's webhook events make stale.
 //!
 //! GitHub posts an event when something has changed: its name stands in `X-GitHub-Event`, and a JSON object tells about it. The
-//! body is signed, which the caller checks; the name and the delivery's id are not. So an event can only make things stale, never
+//! body is signed ([`WebhookSecret`]); the name and the delivery's id are not. So an event can only make things stale, never
 //! fresh, and [`Deliveries`] knows a repeated one by its body. Events say the same as writes through this daemon, so that they
-//! name the same scopes (see [`crate::invalidation`]); those about access end proofs of access too.
+//! name the same scopes (see [`crate::invalidation`]). Those about access name all that access decides: what is in such a scope
+//! is used for no credential, as a stale answer neither, until GitHub has confirmed it for that credential again.
 //!
 //! Source: "Webhook events and payloads" in GitHub's documentation.
+
+mod signature;
+
+pub use signature::WebhookSecret;
 
 use crate::invalidation::{self, Group, Touched};
 use crate::json;
@@ -20,16 +25,6 @@ use url::Url;
 pub const MAX_PAYLOAD_BYTES: usize = 25 * 1024 * 1024;
 /// Deliveries that are remembered, by 32 bytes each; the oldest goes first. An hour of one event a second.
 const MAX_DELIVERIES: usize = 3_600;
-
-/// What an event changes. Nothing where no scope is named.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WebhookEffect {
-    /// What is stale: at most [`MAX_SCOPES`](ghmesh_model::limits::MAX_SCOPES).
-    pub scopes: Vec<Scope>,
-    /// Who may read what is in these scopes has changed: no entry in them may be used for any credential, stale ones
-    /// neither, until GitHub has confirmed it again.
-    pub ends_proofs: bool,
-}
 
 /// An event, read.
 #[derive(Clone, Debug)]
@@ -47,7 +42,6 @@ pub struct NotAnEvent(#[source] serde_json::Error);
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Payload {
-    action: Value,
     changes: Value,
     installation: Value,
     organization: Value,
@@ -75,10 +69,8 @@ enum Reach {
     Fans,
     /// What GraphQL alone shows.
     GraphQl,
-    /// Everything of the repository.
-    Repository,
     /// Everything of the repository, and who may read it.
-    RepositoryAccess,
+    Repository,
     /// Who may read what of an account, and of the repository where one is named.
     AccountAccess,
     /// What a user's tokens may do. Whose they are isn't known here.
@@ -92,42 +84,34 @@ impl WebhookEvent {
     /// The body is no JSON object.
     pub fn read(name: &str, body: &[u8]) -> Result<Self, NotAnEvent> {
         let payload: Payload = json::object(body).map_err(NotAnEvent)?;
-        Ok(WebhookEvent { reach: reach(name, payload.action.as_str().unwrap_or_default()), payload })
+        Ok(WebhookEvent { reach: reach(name), payload })
     }
 
-    /// The authority of the API that it comes from, in lower case, as its objects name it.
+    /// The authority of the API that it comes from, in lower case, as its objects name it. A push names its repository by the
+    /// page's URL, so that the sender is asked first.
     pub fn host(&self) -> Option<String> {
         let Payload { repository, organization, sender, .. } = &self.payload;
-        let url = [repository, organization, sender].into_iter().find_map(|object| object["url"].as_str())?;
+        let url = [sender, organization, repository].into_iter().find_map(|object| object["url"].as_str())?;
         let url = Url::parse(url).ok()?;
         let host = url.host_str()?;
         Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
     }
 
-    /// What it changes on the API at `host`.
-    pub fn effect(&self, host: &str) -> WebhookEffect {
+    /// What it makes stale of the API at `host`: at most [`MAX_SCOPES`](ghmesh_model::limits::MAX_SCOPES), and nothing where it
+    /// names nothing.
+    pub fn scopes(&self, host: &str) -> Vec<Scope> {
         let mut touched = Touched::new(host);
-        let ends_proofs = match self.reach {
-            Reach::Nothing => false,
-            Reach::GraphQl => {
-                touched.graphql_of_any();
-                false
-            }
-            Reach::HostAccess => {
-                return WebhookEffect { scopes: vec![invalidation::host_scope(host)], ends_proofs: true };
-            }
+        match self.reach {
+            Reach::Nothing => {}
+            Reach::GraphQl => touched.graphql_of_any(),
+            Reach::HostAccess => return vec![invalidation::host_scope(host)],
             Reach::AccountAccess => {
                 self.accounts().for_each(|login| touched.access_to_account(login));
                 self.touch_repository(&mut touched);
-                true
             }
-            Reach::Groups(_) | Reach::Areas(_) | Reach::Fans | Reach::Repository | Reach::RepositoryAccess => {
-                self.touch_repository(&mut touched);
-                self.reach == Reach::RepositoryAccess
-            }
-        };
-        let scopes = touched.into_scopes();
-        WebhookEffect { ends_proofs: ends_proofs && !scopes.is_empty(), scopes }
+            Reach::Groups(_) | Reach::Areas(_) | Reach::Fans | Reach::Repository => self.touch_repository(&mut touched),
+        }
+        touched.into_scopes()
     }
 
     fn touch_repository(&self, touched: &mut Touched<'_>) {
@@ -154,12 +138,9 @@ impl WebhookEvent {
                 touched.alone(&["repos", owner, name]);
                 touched.lists_of(owner);
             }
-            Reach::Nothing
-            | Reach::GraphQl
-            | Reach::Repository
-            | Reach::RepositoryAccess
-            | Reach::AccountAccess
-            | Reach::HostAccess => touched.all_of_repository(owner, name),
+            Reach::Nothing | Reach::GraphQl | Reach::Repository | Reach::AccountAccess | Reach::HostAccess => {
+                touched.all_of_repository(owner, name)
+            }
         }
     }
 
@@ -199,7 +180,7 @@ impl Deliveries {
     }
 }
 
-fn reach(event: &str, action: &str) -> Reach {
+fn reach(event: &str) -> Reach {
     match event {
         "gollum" | "marketplace_purchase" | "meta" | "ping" | "security_advisory" | "sponsorship" => Reach::Nothing,
         "push" | "create" | "delete" | "commit_comment" => Reach::Groups(&[Group::Code]),
@@ -234,8 +215,7 @@ fn reach(event: &str, action: &str) -> Reach {
         "release" => Reach::Areas(&["releases"]),
         "discussion" | "discussion_comment" => Reach::Areas(&["discussions"]),
         "fork" | "star" | "watch" => Reach::Fans,
-        "repository" if matches!(action, "created" | "edited") => Reach::Repository,
-        "repository" | "public" | "member" => Reach::RepositoryAccess,
+        "repository" | "public" | "member" => Reach::Repository,
         "installation"
         | "installation_repositories"
         | "installation_target"

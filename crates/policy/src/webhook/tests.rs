@@ -11,24 +11,24 @@ fn repository(full_name: &str) -> Value {
     json!({ "id": 12, "full_name": full_name, "url": format!("https://{HOST}/repos/{full_name}") })
 }
 
-fn effect(event: &str, payload: &Value) -> WebhookEffect {
-    let effect = WebhookEvent::read(event, payload.to_string().as_bytes()).unwrap().effect(HOST);
-    assert!(effect.scopes.len() <= limits::MAX_SCOPES);
-    effect
+fn made_stale(event: &str, payload: &Value) -> Vec<Scope> {
+    let stale = WebhookEvent::read(event, payload.to_string().as_bytes()).unwrap().scopes(HOST);
+    assert!(stale.len() <= limits::MAX_SCOPES);
+    stale
 }
 
-/// The effect of an event about `o/r`.
-fn about(event: &str) -> WebhookEffect {
-    effect(event, &json!({ "repository": repository("o/r"), "action": "did" }))
+/// What an event about `o/r` makes stale.
+fn about(event: &str) -> Vec<Scope> {
+    made_stale(event, &json!({ "repository": repository("o/r"), "action": "did" }))
 }
 
-fn hits(effect: &WebhookEffect, path: &str) -> bool {
-    read(path, &[]).scopes().iter().any(|scope| effect.scopes.contains(scope))
+fn hits(scopes: &[Scope], path: &str) -> bool {
+    read(path, &[]).scopes().iter().any(|scope| scopes.contains(scope))
 }
 
-fn makes_stale(effect: &WebhookEffect, stale: &[&str], fresh: &[&str]) {
-    stale.iter().for_each(|path| assert!(hits(effect, path), "{path} stays fresh"));
-    fresh.iter().for_each(|path| assert!(!hits(effect, path), "{path} is stale"));
+fn makes_stale(scopes: &[Scope], stale: &[&str], fresh: &[&str]) {
+    stale.iter().for_each(|path| assert!(hits(scopes, path), "{path} stays fresh"));
+    fresh.iter().for_each(|path| assert!(!hits(scopes, path), "{path} is stale"));
 }
 
 fn graphql(owner: &str, name: &str) -> [Scope; 2] {
@@ -36,14 +36,14 @@ fn graphql(owner: &str, name: &str) -> [Scope; 2] {
 }
 
 /// Each event reaches the GraphQL answers of its repository, and nothing of another.
-fn stays_inside(effect: &WebhookEffect) {
-    assert!(graphql("O", "R").iter().all(|scope| effect.scopes.contains(scope)));
+fn stays_inside(scopes: &[Scope]) {
+    assert!(graphql("O", "R").iter().all(|scope| scopes.contains(scope)));
     makes_stale(
-        effect,
+        scopes,
         &[],
         &["/repos/o/s/issues", "/repos/o/s", "/repositories/13/commits", "/repos/p/r/actions/runs"],
     );
-    assert!(!effect.scopes.contains(&graphql("o", "s")[0]));
+    assert!(!scopes.contains(&graphql("o", "s")[0]));
 }
 
 #[test]
@@ -61,10 +61,9 @@ fn push_create_and_delete_change_code() {
         "/orgs/o/repos",
     ];
     for event in ["push", "create", "delete", "commit_comment"] {
-        let effect = about(event);
-        makes_stale(&effect, &stale, &["/repos/o/r/issues/5", "/repos/o/r/labels"]);
-        stays_inside(&effect);
-        assert!(!effect.ends_proofs);
+        let scopes = about(event);
+        makes_stale(&scopes, &stale, &["/repos/o/r/issues/5", "/repos/o/r/labels"]);
+        stays_inside(&scopes);
     }
 }
 
@@ -95,14 +94,13 @@ fn issues_pull_requests_comments_labels_and_milestones_change_talk() {
         "pull_request_review_thread",
         "sub_issues",
     ] {
-        let effect = about(event);
+        let scopes = about(event);
         makes_stale(
-            &effect,
+            &scopes,
             &stale,
             &["/repos/o/r/contents/a", "/repos/o/r/actions/runs", "/repos/o/r/git/ref/heads/main"],
         );
-        stays_inside(&effect);
-        assert!(!effect.ends_proofs);
+        stays_inside(&scopes);
     }
 }
 
@@ -132,9 +130,9 @@ fn checks_statuses_runs_jobs_and_deployments_change_checks() {
         "workflow_job",
         "workflow_run",
     ] {
-        let effect = about(event);
+        let scopes = about(event);
         makes_stale(
-            &effect,
+            &scopes,
             &stale,
             &[
                 "/repos/o/r",
@@ -144,22 +142,21 @@ fn checks_statuses_runs_jobs_and_deployments_change_checks() {
                 "/repos/o/r/git/ref/heads/main",
             ],
         );
-        stays_inside(&effect);
-        assert!(!effect.ends_proofs);
+        stays_inside(&scopes);
     }
 }
 
 #[test]
 fn release_changes_releases() {
-    let effect = about("release");
+    let scopes = about("release");
     let stale = [
         "/repos/o/r/releases",
         "/repos/o/r/releases/latest",
         "/repos/o/r/releases/tags/v1",
         "/repositories/12/releases?page=2",
     ];
-    makes_stale(&effect, &stale, &["/repos/o/r/contents/a", "/repos/o/r/issues", "/repos/o/r"]);
-    stays_inside(&effect);
+    makes_stale(&scopes, &stale, &["/repos/o/r/contents/a", "/repos/o/r/issues", "/repos/o/r"]);
+    stays_inside(&scopes);
 }
 
 #[test]
@@ -189,19 +186,19 @@ fn alerts_and_keys_change_themselves() {
 #[test]
 fn projects_change_what_graphql_shows() {
     for event in ["projects_v2", "projects_v2_item", "projects_v2_status_update"] {
-        let effect = effect(event, &json!({ "organization": { "login": "o" } }));
-        assert_eq!(effect, WebhookEffect { scopes: vec![invalidation::graphql_of_host(HOST)], ends_proofs: false });
+        let scopes = made_stale(event, &json!({ "organization": { "login": "o" } }));
+        assert_eq!(scopes, [invalidation::graphql_of_host(HOST)]);
     }
 }
 
 #[test]
 fn stars_watchers_and_forks_change_the_repository_s_own_object() {
     for event in ["fork", "star", "watch"] {
-        let effect = about(event);
+        let scopes = about(event);
         let stale =
             ["/repos/o/r", "/repos/o/r/stargazers", "/repos/o/r/subscribers", "/repos/o/r/forks", "/orgs/o/repos"];
-        makes_stale(&effect, &stale, &["/repos/o/r/issues", "/repos/o/r/contents/a"]);
-        stays_inside(&effect);
+        makes_stale(&scopes, &stale, &["/repos/o/r/issues", "/repos/o/r/contents/a"]);
+        stays_inside(&scopes);
     }
 }
 
@@ -218,19 +215,16 @@ fn who_may_read_a_repository_ends_every_proof_of_it() {
     for (event, action) in [
         ("public", ""),
         ("member", "removed"),
+        ("repository", "created"),
+        ("repository", "edited"),
         ("repository", "privatized"),
         ("repository", "publicized"),
         ("repository", "archived"),
         ("repository", "deleted"),
     ] {
-        let effect = effect(event, &json!({ "repository": repository("o/r"), "action": action }));
-        makes_stale(&effect, &stale, &["/repos/o/s/contents/a", "/repos/p/r"]);
-        assert!(effect.ends_proofs && graphql("o", "r").iter().all(|scope| effect.scopes.contains(scope)), "{event}");
-    }
-    for action in ["created", "edited"] {
-        let effect = effect("repository", &json!({ "repository": repository("o/r"), "action": action }));
-        makes_stale(&effect, &stale, &[]);
-        assert!(!effect.ends_proofs);
+        let scopes = made_stale(event, &json!({ "repository": repository("o/r"), "action": action }));
+        makes_stale(&scopes, &stale, &["/repos/o/s/contents/a", "/repos/p/r"]);
+        assert!(graphql("o", "r").iter().all(|scope| scopes.contains(scope)), "{event}");
     }
 }
 
@@ -242,8 +236,8 @@ fn a_repository_that_moves_has_two_names() {
     for (payload, names) in
         [(renamed, ["o/old", "o/new"]), (user, ["old/r", "new/r"]), (organization, ["old/r", "new/r"])]
     {
-        let effect = effect("repository", &payload);
-        assert!(effect.ends_proofs && !effect.scopes.contains(&invalidation::host_scope(HOST)));
+        let scopes = made_stale("repository", &payload);
+        assert!(!scopes.contains(&invalidation::host_scope(HOST)));
         for full_name in names {
             let (owner, name) = full_name.split_once('/').unwrap();
             let own = [
@@ -251,8 +245,8 @@ fn a_repository_that_moves_has_two_names() {
                 format!("/repos/{full_name}/contents/a"),
                 format!("/users/{owner}/repos"),
             ];
-            makes_stale(&effect, &own.each_ref().map(String::as_str), &["/repos/o/other"]);
-            assert!(graphql(owner, name).iter().all(|scope| effect.scopes.contains(scope)));
+            makes_stale(&scopes, &own.each_ref().map(String::as_str), &["/repos/o/other"]);
+            assert!(graphql(owner, name).iter().all(|scope| scopes.contains(scope)));
         }
     }
 }
@@ -282,26 +276,26 @@ fn members_teams_organisations_and_installations_end_proofs_of_the_account() {
         "team_add",
     ] {
         for payload in [&organization, &installation] {
-            let effect = effect(event, payload);
-            makes_stale(&effect, &stale, &["/repos/p/r", "/orgs/p"]);
-            assert!(effect.ends_proofs && effect.scopes.contains(&invalidation::graphql_of_host(HOST)), "{event}");
+            let scopes = made_stale(event, payload);
+            makes_stale(&scopes, &stale, &["/repos/p/r", "/orgs/p"]);
+            assert!(scopes.contains(&invalidation::graphql_of_host(HOST)), "{event}");
         }
     }
     let team =
         json!({ "organization": { "login": "o" }, "repository": repository("p/q"), "action": "added_to_repository" });
-    makes_stale(&effect("team", &team), &["/repos/p/q/contents/a", "/orgs/o/teams"], &[]);
+    makes_stale(&made_stale("team", &team), &["/repos/p/q/contents/a", "/orgs/o/teams"], &[]);
 }
 
 #[test]
 fn a_revoked_authorization_ends_every_proof() {
-    let effect = effect("github_app_authorization", &json!({ "action": "revoked", "sender": { "login": "x" } }));
-    assert_eq!(effect, WebhookEffect { scopes: vec![invalidation::host_scope(HOST)], ends_proofs: true });
+    let scopes = made_stale("github_app_authorization", &json!({ "action": "revoked", "sender": { "login": "x" } }));
+    assert_eq!(scopes, [invalidation::host_scope(HOST)]);
 }
 
 #[test]
 fn events_that_change_nothing_do_nothing() {
     for event in ["ping", "meta", "gollum", "marketplace_purchase", "security_advisory", "sponsorship"] {
-        assert_eq!(about(event), WebhookEffect::default(), "{event}");
+        assert_eq!(about(event), [], "{event}");
     }
 }
 
@@ -313,8 +307,8 @@ fn an_unknown_event_changes_the_repository_that_it_names_or_nothing() {
             &["/repos/o/r", "/repos/o/r/issues", "/repos/o/r/contents/a", "/repositories/12/x"],
             &["/repos/o/s"],
         );
-        assert!(graphql("o", "r").iter().all(|scope| about(event).scopes.contains(scope)));
-        assert_eq!(effect(event, &json!({ "organization": { "login": "o" } })), WebhookEffect::default());
+        assert!(graphql("o", "r").iter().all(|scope| about(event).contains(scope)));
+        assert_eq!(made_stale(event, &json!({ "organization": { "login": "o" } })), []);
     }
 }
 
@@ -327,11 +321,11 @@ fn what_doesn_t_fit_counts_as_absent() {
         json!({ "repository": null, "organization": "o", "installation": { "account": null } }),
     ] {
         for event in ["push", "repository", "installation"] {
-            assert_eq!(effect(event, &payload), WebhookEffect::default(), "{payload}");
+            assert_eq!(made_stale(event, &payload), [], "{payload}");
         }
     }
     let odd = json!({ "repository": repository("o/r"), "changes": { "owner": 1, "repository": "x", "title": { "from": "y" } } });
-    makes_stale(&effect("issues", &odd), &["/repos/o/r/issues"], &[]);
+    makes_stale(&made_stale("issues", &odd), &["/repos/o/r/issues"], &[]);
     for body in [&b"[]"[..], b"", b"null", b"{", b"payload=%7B%7D", b"{\"repository\":{},\"repository\":{}}"] {
         assert!(WebhookEvent::read("push", body).is_err(), "{}", String::from_utf8_lossy(body));
     }
@@ -345,6 +339,8 @@ fn an_event_says_which_api_it_is_from() {
     assert_eq!(host(json!({ "repository": repository("o/r") })).as_deref(), Some(HOST));
     let sender = json!({ "sender": { "url": "https://GHE.example:8443/api/v3/users/x" } });
     assert_eq!(host(sender).as_deref(), Some("ghe.example:8443"));
+    let push = json!({ "repository": { "url": "https://github.com/o/r" }, "sender": { "url": format!("https://{HOST}/users/x") } });
+    assert_eq!(host(push).as_deref(), Some(HOST));
     assert_eq!(host(json!({ "repository": { "url": "nonsense" } })), None);
     assert_eq!(host(json!({})), None);
 }
