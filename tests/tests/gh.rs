@@ -126,7 +126,31 @@ async fn gh_lists_repositories_pull_requests_and_issues() {
         let said = stand.both(tokens::ALICE, arguments).await;
         assert_eq!((said.status, said.stdout.lines().count()), (Some(0), lines), "gh {arguments:?}: {said:?}");
     }
-    assert!(stand.daemon.count("passed").await >= 4, "GraphQL passes through");
+}
+
+#[tokio::test]
+#[ignore = "needs gh"]
+async fn gh_commands_need_no_call_the_second_time() {
+    let stand = Stand::new().await;
+    let invocations: [&[&str]; 6] = [
+        &["pr", "list", "-R", "octo/hello"],
+        &["issue", "list", "-R", "octo/hello", "-L", "120"],
+        &["repo", "view", "octo/hello"],
+        &["run", "list", "-R", "octo/hello"],
+        &["repo", "list", "octo"],
+        &["api", "graphql", "-f", "query={viewer{login}}"],
+    ];
+    for arguments in invocations {
+        let said = stand.both(tokens::ALICE, arguments).await;
+        assert_eq!((said.status, said.stderr.as_str()), (Some(0), ""), "gh {arguments:?}");
+        assert!(!said.stdout.is_empty(), "gh {arguments:?}");
+        let calls = stand.calls();
+        // Another gh, which has nothing in a cache of its own.
+        let other = Gh::on(&stand.daemon.socket());
+        assert_eq!(other.run(arguments).await, said, "gh {arguments:?} for the second time");
+        assert_eq!(stand.calls(), calls, "gh {arguments:?} for the second time");
+    }
+    assert_eq!(stand.daemon.count("passed").await, 0, "all of them are reads");
 }
 
 #[tokio::test]

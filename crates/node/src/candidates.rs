@@ -3,12 +3,13 @@
 
 use crate::exchange::offer_slot;
 use crate::node::Inner;
-use crate::origin_call::Kept;
+use crate::origin_call::{HASH_INLINE_BYTES, Kept};
 use bytes::Bytes;
 use ghmesh_model::{BodyCid, Entry, Source};
+use ghmesh_policy::etag::Hashed;
 use ghmesh_policy::offer::{self, Candidate, Offer, Provenance};
 use ghmesh_policy::routes::List;
-use ghmesh_policy::{CredentialKind, Read, Route, Sharing, pagination};
+use ghmesh_policy::{CredentialKind, Read, Route, pagination};
 use ghmesh_store::{Group, Slot};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +24,12 @@ impl Inner {
     /// What is offered for confirmation in a call for `read`: the caller's own entry first, then what was fetched for others,
     /// the latest first, then on lists the empty one.
     pub(crate) async fn offers(&self, read: &Read, kept: Option<&Kept>) -> Vec<Offer> {
+        // A 304 costs an anonymous caller as much as a 200, and the page behind a full one as much again. GraphQL has none.
+        if read.credential.kind() == CredentialKind::Anonymous || read.graphql.is_some() {
+            return Vec::new();
+        }
         let hashed = self.formulas.hashed(read);
-        let mut candidates: Vec<Candidate> = kept.map(own).into_iter().collect();
+        let mut candidates: Vec<Candidate> = kept.map(|kept| self.own(read, kept)).into_iter().collect();
         if self.borrows(read) && hashed.is_some() {
             candidates.extend(self.borrowed(read, kept).await);
             if Route::of(&read.target).list == List::Array {
@@ -35,16 +40,31 @@ impl Inner {
         candidates.retain(|candidate| {
             can_probe || !pagination::may_have_grown(read, &candidate.representation, &candidate.body)
         });
-        offer::offers(read, candidates, hashed)
+        hashed_offers(read, candidates, hashed).await
     }
 
-    /// Whether other credentials' bodies may help. An anonymous caller pays for a 304 as for a 200.
-    fn borrows(&self, read: &Read) -> bool {
-        let sharing = match self.config.sharing {
-            Sharing::Proof | Sharing::Mesh => true,
-            Sharing::Credential => false,
+    /// Whether other credentials' bodies may help. An anonymous caller pays for a 304 as for a 200, and GraphQL has none.
+    pub(crate) fn borrows(&self, read: &Read) -> bool {
+        let asks_for_304 = read.credential.kind() != CredentialKind::Anonymous && read.graphql.is_none();
+        self.config.sharing.borrows() && asks_for_304
+    }
+
+    /// Whether an answer to `read` is everybody's.
+    pub(crate) fn is_common(&self, read: &Read) -> bool {
+        self.config.sharing.is_common(read)
+    }
+
+    /// The caller's own entry. What GitHub said to this node about it holds for the credential to which it was said.
+    fn own(&self, read: &Read, (entry, body): &Kept) -> Candidate {
+        let etag = if self.is_common(read) {
+            self.tags.of(self, read, &entry.representation.cid)
+        } else {
+            entry.etag.clone().filter(|_| entry.source == Source::Own)
         };
-        sharing && read.credential.kind() != CredentialKind::Anonymous
+        match etag {
+            Some(etag) => Candidate { provenance: Provenance::Own { etag }, ..borrowed(entry, body.clone()) },
+            None => borrowed(entry, body.clone()),
+        }
     }
 
     /// What was fetched for other credentials, here or elsewhere.
@@ -80,9 +100,16 @@ impl Inner {
     }
 }
 
-fn own((entry, body): &Kept) -> Candidate {
-    let provenance = Provenance::Own { etag: entry.etag.clone().unwrap_or_default() };
-    Candidate { representation: entry.representation.clone(), body: body.clone(), provenance }
+/// Computes the ETags: of large bodies on a thread where nobody waits.
+async fn hashed_offers(read: &Read, candidates: Vec<Candidate>, hashed: Option<Hashed>) -> Vec<Offer> {
+    let bytes: usize = candidates.iter().map(|candidate| candidate.body.len()).sum();
+    if bytes <= HASH_INLINE_BYTES {
+        return offer::offers(read, candidates, hashed);
+    }
+    let read = read.clone();
+    let offers = tokio::task::spawn_blocking(move || offer::offers(&read, candidates, hashed)).await;
+    // Without offers the call is charged, and right.
+    offers.unwrap_or_default()
 }
 
 fn borrowed(entry: &Entry, body: Bytes) -> Candidate {

@@ -3,6 +3,7 @@
 //! A record from a member becomes an **offer**: stored under (W, F), usable by nobody. When a caller presents the credential,
 //! the offer's MAC can be checked ([`Exchange::vouched`]), and only then does it become an entry of that credential.
 
+use crate::budgets::Said;
 use crate::candidates::latest_of_each;
 use crate::clock::Clock;
 use crate::presented::Presented;
@@ -35,6 +36,8 @@ pub(crate) enum Receipt {
     Known,
     /// Writes went to these subtrees, and ended then.
     Written(Vec<Scope>, Millis),
+    /// Something about a credential's limits, whose MAC is yet to be checked.
+    Said(Box<Said>),
     /// A kind from a later version.
     Unknown,
     /// It contradicts itself or breaks a limit.
@@ -70,7 +73,9 @@ impl Exchange {
             Ok(Record::Stored(Stored { validation, .. })) => {
                 validation.key == subject.key && validation.fingerprint == subject.fingerprint
             }
-            Ok(Record::Revalidated(_) | Record::Invalidated(_) | Record::Unknown(_)) | Err(_) => false,
+            Ok(Record::Revalidated(_) | Record::Invalidated(_) | Record::Budget(_) | Record::Unknown(_)) | Err(_) => {
+                false
+            }
         }
     }
 
@@ -182,6 +187,10 @@ impl Exchange {
                 let at = self.clock.now().before(Duration::from_millis(shared.age_ms));
                 Receipt::Written(invalidated.scopes, at)
             }
+            Ok(Record::Budget(budget)) => {
+                let at = self.clock.now().before(Duration::from_millis(shared.age_ms));
+                Receipt::Said(Box::new(Said { budget, stamp: shared.signed.stamp, at }))
+            }
             Ok(Record::Unknown(_)) => Receipt::Unknown,
             Err(error) => {
                 tracing::debug!(%error, author = %shared.signed.stamp.author, "refused a record");
@@ -289,7 +298,7 @@ impl Exchange {
             && self.made_by(subject, credential, entry, &stored.validation, &attestation.stored, Some(&stored));
         let revalidated_holds = attestation.revalidated.as_ref().is_none_or(|signed| match signed.record() {
             Ok(Record::Revalidated(validation)) => self.made_by(subject, credential, entry, &validation, signed, None),
-            Ok(Record::Stored(_) | Record::Invalidated(_) | Record::Unknown(_)) | Err(_) => false,
+            Ok(Record::Stored(_) | Record::Invalidated(_) | Record::Budget(_) | Record::Unknown(_)) | Err(_) => false,
         });
         stored_holds && revalidated_holds
     }

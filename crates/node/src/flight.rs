@@ -82,7 +82,7 @@ impl Inner {
             Some(body) => (body, how),
             None => (members.pull(&entry, from).await?, How::Peer),
         };
-        let entry = if how == How::Peer { self.adopt(read, &entry, &body).await } else { entry };
+        let entry = if how == How::Peer { self.taken_over(read, &entry, &body).await? } else { entry };
         Some(Arc::new(Landed::Entry { entry, body, how }))
     }
 

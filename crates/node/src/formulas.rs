@@ -1,5 +1,6 @@
 //! Where GitHub's ETags follow the formula, as this node has seen it.
 
+use crate::status::FormulaView;
 use ghmesh_policy::etag::Hashed;
 use ghmesh_policy::formula::Observation;
 use ghmesh_policy::{FormulaBook, Read};
@@ -19,6 +20,11 @@ impl Formulas {
     /// Takes the head of a 200 or 304 to `read` and what it told.
     pub(crate) fn saw(&self, read: &Read, headers: &HeaderMap, observation: Observation) {
         self.lock().saw(read, headers, observation);
+    }
+
+    /// All that was seen, for people.
+    pub(crate) fn views(&self) -> Vec<FormulaView> {
+        self.lock().rows().map(FormulaView::from).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, FormulaBook> {

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use ghmesh_model::{BodyFacts, Millis, Representation, Scope};
 use ghmesh_policy::validators::{self, Fields};
-use ghmesh_policy::{Nodes, Read, Route, Validators, routes};
+use ghmesh_policy::{Nodes, Read, Route, Target, Validators, routes};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -31,20 +31,33 @@ impl Insight {
     /// Reads the body of an answer to `read`. `origin_date`: when GitHub sent it, in Unix seconds.
     pub(crate) fn of(read: &Read, representation: &Representation, body: &Bytes, origin_date: u64) -> Self {
         let mut insight = Insight { scopes: read.scopes(), ..Insight::default() };
-        let Some(resource) = read.target.resource.as_ref().filter(|_| is_json(representation)) else { return insight };
-        insight.validators = Validators::of(&read.target, &read.caller.base, body);
-        insight.facts = BodyFacts {
-            settled: routes::settled(Route::of(&read.target), body, origin_date),
-            validation: insight.validators.cid(),
-        };
-        let own = insight.validators.own().map(|(name, _)| validators::scopes(&resource.host, name));
-        let nodes = Nodes::of_rest(body).scopes_of_read(&resource.host, MAX_BODY_SCOPES);
-        for scope in own.into_iter().flatten().chain(nodes) {
-            if !insight.scopes.contains(&scope) {
-                insight.scopes.push(scope);
-            }
+        if read.graphql.is_some() {
+            insight.add(Nodes::of_graphql(body).scopes_of_read(&read.target.authority, MAX_BODY_SCOPES));
+        } else if is_json(representation) {
+            insight.read_rest(read, body, origin_date);
         }
         insight
+    }
+
+    fn read_rest(&mut self, read: &Read, body: &Bytes, origin_date: u64) {
+        let Target { resource: Some(resource), .. } = &read.target else { return };
+        self.validators = Validators::of(&read.target, &read.caller.base, body);
+        self.facts = BodyFacts {
+            settled: routes::settled(Route::of(&read.target), body, origin_date),
+            validation: self.validators.cid(),
+        };
+        let own = self.validators.own().map(|(name, _)| validators::scopes(&resource.host, name));
+        let own: Vec<_> = own.into_iter().flatten().collect();
+        self.add(own);
+        self.add(Nodes::of_rest(body).scopes_of_read(&resource.host, MAX_BODY_SCOPES));
+    }
+
+    fn add(&mut self, scopes: Vec<Scope>) {
+        for scope in scopes {
+            if !self.scopes.contains(&scope) {
+                self.scopes.push(scope);
+            }
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use ghmesh_fleet::{Input, Subject};
 use ghmesh_mesh::{Author, Event, Mesh, Replier};
 use ghmesh_model::wire::{Request, Response, Shared};
 use ghmesh_model::{Entry, MemberId, Millis};
-use ghmesh_policy::Sharing;
 use ghmesh_seal::KeyRing;
 use ghmesh_store::RememberedPeer;
 use std::sync::{Arc, Weak};
@@ -60,8 +59,7 @@ impl Members {
             presented: Arc::default(),
             authority: node.config.origins.authorities().next().unwrap_or_default().into(),
         };
-        let coordinator =
-            Coordinator::start(mesh, exchange.clone(), node.clock, node.config.sharing != Sharing::Credential);
+        let coordinator = Coordinator::start(mesh, exchange.clone(), node.clock, node.config.sharing.borrows());
         let (intakes, outlets): (Vec<_>, Vec<_>) = (0..INTAKES).map(|_| mpsc::channel(INTAKE_RECORDS)).unzip();
         if node.members.set(Members { exchange, coordinator, intakes }).is_ok() {
             outlets.into_iter().for_each(|outlet| drop(tokio::spawn(take_in(Arc::downgrade(node), outlet))));
@@ -141,11 +139,16 @@ impl Inner {
         match event {
             Event::Joined { member, addresses } => {
                 members.coordinator.tell(Input::Joined { member });
+                self.count_member(member, true);
                 self.remember(member, addresses);
                 self.tell_writes(member);
+                self.tell_budgets(member);
             }
             Event::Addresses { member, addresses } => self.remember(member, addresses),
-            Event::Left { member } => members.coordinator.tell(Input::Left { member }),
+            Event::Left { member } => {
+                members.coordinator.tell(Input::Left { member });
+                self.count_member(member, false);
+            }
             Event::RoundTrip { rtt, .. } => members.coordinator.tell(Input::RoundTrip { took: rtt }),
             Event::Record { shared, .. } => {
                 self.counts.records_received.add();
@@ -206,7 +209,8 @@ impl Inner {
         match members.exchange.receive(shared).await {
             Receipt::Newer(subject, confirmed_at) => members.announce_arrival(subject, confirmed_at),
             Receipt::Written(scopes, at) => self.bury_here(&scopes, at).await,
-            Receipt::Refused => self.counts.records_refused.add(),
+            Receipt::Said(said) if self.hear(&said) => {}
+            Receipt::Said(_) | Receipt::Refused => self.counts.records_refused.add(),
             Receipt::Known | Receipt::Unknown => {}
         }
     }
@@ -239,7 +243,7 @@ impl Inner {
 
     fn on_hand(&self, members: &Members, subject: Subject, max_age: Duration, lease: bool) -> OnHand {
         let held = self.offered(members, subject, max_age);
-        let helps = held.is_none() && lease && self.config.sharing != Sharing::Credential;
+        let helps = held.is_none() && lease && self.config.sharing.borrows();
         let known = if helps { members.exchange.known(subject) } else { Vec::new() };
         OnHand { held, known }
     }

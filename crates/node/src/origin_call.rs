@@ -8,12 +8,13 @@ use crate::landed::{How, Landed};
 use crate::node::{Flown, Inner};
 use bytes::Bytes;
 use ghmesh_model::{Attestation, BodyCid, Entry, History, Millis, Representation, Source, limits};
-use ghmesh_origin::{Body, Collected, OriginError, Safety, Tries, chain, collect_limited, empty};
+use ghmesh_origin::{Body, Collected, OriginError, Tries, chain, collect_limited, empty, full};
 use ghmesh_policy::formula::Observation;
-use ghmesh_policy::offer::{self, Candidate, Offer, Provenance};
+use ghmesh_policy::invalidation::Denial;
+use ghmesh_policy::offer::{self, Candidate, Offer};
 use ghmesh_policy::{
-    CredentialKind, Keep, Read, Target, TargetKind, adaptive, answer, invalidation, limits_headers, pagination,
-    storable,
+    CredentialKind, Keep, Read, Target, TargetKind, adaptive, answer, graphql, invalidation, limits_headers,
+    pagination, storable,
 };
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, response};
@@ -27,7 +28,7 @@ const MAX_PLAIN_BYTES: usize = 64 * 1024;
 const STORE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Above this size a body is hashed on a thread where nobody waits.
-const HASH_INLINE_BYTES: usize = 128 * 1024;
+pub(crate) const HASH_INLINE_BYTES: usize = 128 * 1024;
 
 /// An entry of the caller's with its body: what a request can be conditional on, and what may stand in for an answer.
 pub(crate) type Kept = (Arc<Entry>, Bytes);
@@ -47,6 +48,9 @@ impl Inner {
     /// Asks the origin. `search` is told how it ended.
     pub(crate) async fn call(&self, read: &Read, search: Option<Search>) -> Flown {
         let kept = self.kept(read);
+        if let Some(landed) = self.spared(read, kept.as_ref()) {
+            return Flown::Landed(landed, None);
+        }
         let offers = self.offers(read, kept.as_ref()).await;
         let computed = offers.iter().filter(|offer| offer.is_computed());
         let computed = computed.map(|offer| offer.candidate.representation.cid).collect();
@@ -93,14 +97,19 @@ impl Inner {
     }
 
     async fn send(&self, read: &Read, condition: Option<&HeaderValue>) -> Result<Response<Body>, Failure> {
-        let mut request = Request::new(empty());
-        *request.method_mut() = Method::GET;
+        let (method, body) = match &read.graphql {
+            Some(asked) => (Method::POST, full(asked.body.clone())),
+            None => (Method::GET, empty()),
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
         *request.uri_mut() = read.target.upstream_uri();
         *request.headers_mut() = read.upstream.clone();
         if let Some(condition) = condition {
             request.headers_mut().insert(header::IF_NONE_MATCH, condition.clone());
         }
-        let result = self.origin.send(request, Safety::Idempotent, self.fingerprint(read)).await.map_err(Failure::from);
+        // A request with a body is sent once, whatever this says.
+        let result = self.ask(read, request).await;
         self.count_call(&result, &read.target, read.credential.kind() != CredentialKind::Anonymous);
         if let Ok(response) = &result {
             self.note_redirect(&read.target, response);
@@ -150,19 +159,24 @@ impl Inner {
                 }
                 // In trouble, another node's call may be answered better.
                 call.search.take_if(|_| !in_trouble).into_iter().for_each(Search::unshareable);
-                self.forget_denied(read, head.status, &head.headers).await;
+                self.forget(read, invalidation::denial(&read.target, head.status, &head.headers)).await;
                 self.unkept(read, head, body).await
             }
         }
     }
 
     /// What GitHub no longer shows to a credential, this node no longer shows it either.
-    async fn forget_denied(&self, read: &Read, status: StatusCode, headers: &HeaderMap) {
-        let denial = invalidation::denial(&read.target, status, headers);
-        if denial == invalidation::Denial::None {
+    async fn forget(&self, read: &Read, denial: Denial) {
+        // Who shows no credential has none that could be revoked: a 401 is about this one request.
+        let about_nobody = denial == Denial::Credential && read.credential.kind() == CredentialKind::Anonymous;
+        if denial == Denial::None || about_nobody {
             return;
         }
         self.engrave(self.denials.note(self.fingerprint(read), denial, self.clock.now())).await;
+        // What is everybody's stays for the others; this credential has it no more.
+        if self.is_common(read) {
+            return;
+        }
         if let Err(error) = self.store.remove(self.slot(read)).await {
             tracing::warn!(%error, "an entry that its credential may no longer read could not be removed");
         }
@@ -184,24 +198,42 @@ impl Inner {
                 return self.instead(&call, Failure::Interrupted { host, reason: error.to_string() });
             }
         };
+        if let Err(reason) = storable::keepable(call.read, &body) {
+            tracing::debug!(target = %call.read.target, %reason, "an answer is not kept");
+            return self.unkeepable(call, head, body).await;
+        }
         let representation =
             Representation { cid: hash(body.clone()).await, length: body.len() as u64, headers: keep.headers };
         let missed = call.computed.contains(&representation.cid);
-        self.formulas.saw(call.read, &head.headers, Observation::of(call.read, &head.headers, &body, missed));
+        if call.read.graphql.is_none() {
+            self.formulas.saw(call.read, &head.headers, Observation::of(call.read, &head.headers, &body, missed));
+        }
         let entry = self.entry(&call, representation, &body, &head.headers, text(&head.headers, header::ETAG)).await;
         let (entry, stored) = self.keep(call.read, entry, None, &body, keep.shareable_beyond_node).await;
         self.landed_from_origin(call, entry, body, How::Fetched { stored }, head.headers)
+    }
+
+    /// A 200 whose body says that it is for this caller only: a token, or the errors of GraphQL.
+    async fn unkeepable(&self, mut call: Call<'_>, head: response::Parts, body: Bytes) -> Flown {
+        let read = call.read;
+        let in_trouble = read.graphql.is_some() && graphql::is_limited(&body);
+        if let Some(landed) = in_trouble.then(|| self.stale(read, call.kept.as_ref())).flatten() {
+            return Flown::Landed(landed, None);
+        }
+        call.search.take_if(|_| !in_trouble).into_iter().for_each(Search::unshareable);
+        if let Some(asked) = &read.graphql {
+            self.forget(read, graphql::denial(asked, &read.target.authority, &body)).await;
+        }
+        Flown::Landed(Arc::new(Landed::Plain { status: head.status, headers: head.headers, body }), None)
     }
 
     /// A 304 that names what was offered: the proof that the caller may read it, and that it is current.
     async fn revalidated(&self, call: Call<'_>, offer: Offer, headers: &HeaderMap) -> Flown {
         let observation = if offer.is_computed() { Observation::Held } else { Observation::Untold };
         self.formulas.saw(call.read, headers, observation);
-        let Offer { etag, candidate: Candidate { mut representation, body, provenance }, .. } = offer;
+        let Offer { etag, candidate: Candidate { mut representation, body, .. }, .. } = offer;
         representation.headers = offer::freshened(&representation.headers, headers);
-        let mine = matches!(provenance, Provenance::Own { .. });
-        let held =
-            call.kept.as_ref().map(|(held, _)| held).filter(|held| mine && held.representation == representation);
+        let held = call.kept.as_ref().map(|(held, _)| held).filter(|held| held.representation == representation);
         let earlier = held.and_then(|held| held.attestation.clone());
         let etag = text(headers, header::ETAG).unwrap_or(etag);
         let entry = self.entry(&call, representation, &body, headers, Some(etag)).await;
@@ -229,9 +261,13 @@ impl Inner {
         etag: Option<String>,
     ) -> Entry {
         let read = call.read;
+        let etag = self.tags.noted(self, read, &representation, body, etag);
         let origin_date = self.origin_date(headers);
         let insight = Insight::of(read, &representation, body, origin_date);
         self.note_versions(read, &insight, call.sent_at).await;
+        if let Some((kept, _)) = &call.kept {
+            self.changes.note(read, kept, &representation, call.sent_at);
+        }
         Entry {
             history: history(call.kept.as_ref().map(|(kept, _)| &**kept), &representation, call.sent_at),
             representation,
@@ -281,8 +317,8 @@ impl Inner {
             let exchange = &members.exchange;
             // Records from before a new secret, or from another mesh, mean nothing to this one.
             entry.attestation = Some(match earlier.filter(|earlier| exchange.concerns(earlier, subject)) {
-                Some(earlier) => exchange.attest_again(subject, &read.credential, &entry, earlier),
-                None => exchange.attest(subject, &read.credential, &entry),
+                Some(earlier) => exchange.attest_again(subject, self.identity(read), &entry, earlier),
+                None => exchange.attest(subject, self.identity(read), &entry),
             });
         }
         let own = self.store.put(self.slot(read), entry.clone(), Some(body.clone()));

@@ -140,7 +140,7 @@ pub struct Pass {
     /// Why it isn't a read.
     pub reason: PassReason,
     /// What it may change: to be invalidated unless the outcome is a definite 4xx. Empty for a request that changes nothing;
-    /// for GraphQL (see [`PassReason::GraphQl`]) look at the body too.
+    /// for GraphQL (see [`PassReason::GraphQl`]) its body tells: see [`crate::Change`].
     pub invalidates: Vec<Scope>,
     /// Safe and without a body: it may be sent again after a failure.
     pub idempotent: bool,
@@ -153,8 +153,8 @@ pub struct Pass {
 pub enum PassReason {
     /// A method other than GET and HEAD.
     Method,
-    /// GraphQL, which only its body says more about: see [`graphql::classify`](crate::graphql::classify). Where that isn't asked
-    /// and the body mentions a mutation ([`invalidation::MutationScan`]), everything of the host is to be invalidated.
+    /// GraphQL, which only its body says more about: see [`graphql::classify`](crate::graphql::classify), also for whether it may
+    /// be sent in [`Mode::Offline`]. Where its body isn't read, it counts as a mutation.
     GraphQl,
     /// Not the REST API: pages, uploads, archives, assets.
     NotApi,
@@ -206,7 +206,8 @@ pub fn classify(
     let Routed { target, base } = origins.routed(parts, listener, granted)?;
     match pass_reason(parts, &target, config) {
         None => Ok(Plan::Read(Box::new(read(parts, target, base, config)))),
-        Some(_) if config.mode == Mode::Offline => {
+        // Its body may say that it is a read.
+        Some(reason) if config.mode == Mode::Offline && reason != PassReason::GraphQl => {
             Err(Refusal::Offline { what: "a request that can't be answered from the cache" })
         }
         Some(reason) => Ok(Plan::Pass(Box::new(pass(parts, target, base, reason)))),

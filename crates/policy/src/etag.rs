@@ -71,6 +71,11 @@ pub fn for_entry(read: &Read, entry: &Entry, body: &[u8]) -> String {
     format!("W/{}", Hashed::under(vary).etag(&read.upstream, body))
 }
 
+/// The ETag of a body that everybody has: no credential is under it, so that it tells nothing of one.
+pub fn for_everybody(body: &[u8]) -> String {
+    format!("W/{}", Hashed([false; 3]).etag(&HeaderMap::new(), body))
+}
+
 /// Whether GitHub's own ETag for this answer follows the formula. Judged on this node's own answers only.
 pub fn formula_holds(read: &Read, response: &HeaderMap, body: &[u8]) -> Option<bool> {
     let etag = response.get(header::ETAG)?.to_str().ok()?;

@@ -15,7 +15,7 @@ mod json;
 mod mutation;
 mod names;
 
-pub use answer::{NotKept, denial, keepable};
+pub use answer::{NotKept, denial, is_limited, keepable};
 pub use mutation::Mutation;
 
 use crate::caller::{Caller, Conditionals, Directives};
@@ -290,13 +290,12 @@ impl NotRead {
         let everything = || vec![invalidation::host_scope(&target.authority)];
         match self {
             NotRead::Mutation(mutation) => mutation.touched(&target.authority, answer),
-            NotRead::UrlQuery => everything(),
+            NotRead::UrlQuery | NotRead::TooLarge => everything(),
             NotRead::Subscription | NotRead::RateLimit | NotRead::Mode | NotRead::NoStore | NotRead::Header(_) => {
                 Vec::new()
             }
             NotRead::Method
             | NotRead::ContentType
-            | NotRead::TooLarge
             | NotRead::Json
             | NotRead::Ambiguous
             | NotRead::Syntax

@@ -124,43 +124,12 @@ fn denied(target: &Target) -> Denial {
     Denial::Scopes(paths.iter().map(|path| Scope::of(host, path)).chain([elsewhere]).collect())
 }
 
-/// Looks for a mutation in a GraphQL request as it streams by. The word can't be missing from one, so that what isn't found
-/// changes nothing; a query that merely mentions it counts as a mutation, which costs some free 304s.
-#[derive(Clone, Debug, Default)]
-pub struct MutationScan {
-    tail: Vec<u8>,
-    found: bool,
-}
-
 /// The keyword; GraphQL is case-sensitive.
 const MUTATION: &[u8] = b"mutation";
-/// Bytes of the keyword but one, each written as a JSON escape of six: what must be kept between two chunks.
-const TAIL_BYTES: usize = MUTATION.len() * 6 - 1;
 
-impl MutationScan {
-    /// Takes the next bytes of the body.
-    pub fn push(&mut self, chunk: &[u8]) {
-        if self.found {
-            return;
-        }
-        self.tail.extend_from_slice(chunk);
-        self.found = mentions_mutation(&self.tail);
-        let surplus = self.tail.len().saturating_sub(TAIL_BYTES);
-        self.tail.drain(..surplus);
-    }
-
-    /// Whether the word has come by.
-    pub fn may_mutate(&self) -> bool {
-        self.found
-    }
-}
-
-/// Whether a whole GraphQL request body may hold a mutation.
+/// Whether a whole GraphQL request body that could not be read may hold a mutation: the word can't be missing from one. A query
+/// that merely mentions it counts as one.
 pub fn graphql_may_mutate(body: &[u8]) -> bool {
-    mentions_mutation(body)
-}
-
-fn mentions_mutation(body: &[u8]) -> bool {
     let plain = body.windows(MUTATION.len()).any(|window| window == MUTATION);
     plain
         || (body.windows(2).any(|window| window == b"\\u")

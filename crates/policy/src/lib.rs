@@ -11,7 +11,9 @@
 
 pub mod adaptive;
 pub mod answer;
+pub mod budget;
 pub mod caller;
+pub mod change;
 pub mod classify;
 pub mod credential;
 pub mod etag;
@@ -21,6 +23,7 @@ pub mod formula;
 pub mod freshness;
 pub mod graphql;
 pub mod headers;
+pub mod hearsay;
 pub mod invalidation;
 mod json;
 pub mod limits_headers;
@@ -39,6 +42,7 @@ pub mod validators;
 pub mod webhook;
 
 pub use caller::{Caller, Conditionals, Directives};
+pub use change::{Change, Told};
 pub use classify::{Mode, Pass, PassReason, Plan, PolicyConfig, Read, classify};
 pub use credential::{Credential, CredentialKind};
 pub use formula::FormulaBook;

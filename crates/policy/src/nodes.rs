@@ -4,12 +4,15 @@
 //! they are what joins a mutation with the answers that it makes stale, REST's and GraphQL's.
 //!
 //! An answer that shows more nodes than it may have scopes, or that can't be read to its end, belongs to the scope of *any node*
-//! of its host, which every write to a node names too. Scopes fold letter case, ids don't: two ids that differ in nothing else
+//! of its host, which every write to a node names too: one scope for REST answers, which paths cover as well, and one for
+//! GraphQL's. Scopes fold letter case, ids don't: two ids that differ in nothing else
 //! count as one, which costs a free 304.
 
 mod scan;
 
+use crate::invalidation::{host_scope, node_scope};
 use ghmesh_model::Scope;
+use scan::Which;
 
 /// Largest body that is looked into, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -18,6 +21,16 @@ pub const MAX_NODES: usize = 256;
 /// Longest text that may be an id, in bytes. GitHub's longest known have about 60.
 const MAX_ID: usize = 128;
 
+/// What kind of answer shows a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Paths tell which writes concern it, too.
+    #[default]
+    Rest,
+    /// Nothing but its query and its nodes tells.
+    GraphQl,
+}
+
 /// The nodes in a body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Nodes {
@@ -25,18 +38,24 @@ pub struct Nodes {
     ids: Vec<String>,
     /// Whether these aren't all.
     cut: bool,
+    kind: Kind,
 }
 
 impl Nodes {
     /// The nodes in a REST answer: every `node_id`.
     pub fn of_rest(body: &[u8]) -> Self {
-        scan::nodes(body, &|name, text| name == Some("node_id") && (1..=MAX_ID).contains(&text.len()))
+        scan::nodes(body, Which::All, &is_rest_id)
+    }
+
+    /// The nodes that the answer to a REST write is about: every `node_id` that lies no deeper than another.
+    pub fn written(body: &[u8]) -> Self {
+        scan::nodes(body, Which::Outermost, &is_rest_id)
     }
 
     /// The nodes in a GraphQL answer, or in the variables of a request: every text that looks like an id, since a query may
     /// call it what it likes.
     pub fn of_graphql(body: &[u8]) -> Self {
-        scan::nodes(body, &|_, text| is_node_id(text))
+        Nodes { kind: Kind::GraphQl, ..scan::nodes(body, Which::All, &|_, text| is_node_id(text)) }
     }
 
     /// Their ids.
@@ -47,33 +66,36 @@ impl Nodes {
     /// The scopes that an answer with these nodes belongs to, at most `room` of them. `host` as in [`crate::target::Resource`].
     pub fn scopes_of_read(&self, host: &str, room: usize) -> Vec<Scope> {
         if !self.cut && self.ids.len() <= room {
-            return self.ids.iter().map(|id| scope(host, id)).collect();
+            return self.ids.iter().map(|id| node_scope(host, id)).collect();
         }
-        let named = self.ids.iter().take(room.saturating_sub(1)).map(|id| scope(host, id));
-        named.chain([any_node(host)]).take(room).collect()
+        let named = self.ids.iter().take(room.saturating_sub(1)).map(|id| node_scope(host, id));
+        named.chain([any_node(host, self.kind)]).take(room).collect()
     }
 
-    /// The scopes that a write which named or answered these nodes may have changed. Everything of the host where they are too
-    /// many for `room`, or aren't all. None where there are none.
+    /// The scopes that a REST write which answered these nodes may have changed, beyond those of its path. Everything of the
+    /// host where they are too many for `room`, or aren't all. None where there are none.
     pub fn scopes_of_write(&self, host: &str, room: usize) -> Vec<Scope> {
         if self.cut || self.ids.len() >= room {
-            return vec![crate::invalidation::host_scope(host)];
+            return vec![host_scope(host)];
         }
         if self.ids.is_empty() {
             return Vec::new();
         }
-        self.ids.iter().map(|id| scope(host, id)).chain([any_node(host)]).collect()
+        self.ids.iter().map(|id| node_scope(host, id)).chain([any_node(host, Kind::GraphQl)]).collect()
     }
 }
 
-/// The scope of one node.
-pub fn scope(host: &str, id: &str) -> Scope {
-    Scope::of(host, &format!("#node/{id}"))
+/// The scope of answers that can't name all their nodes.
+pub(crate) fn any_node(host: &str, kind: Kind) -> Scope {
+    let name = match kind {
+        Kind::Rest => "#nodes",
+        Kind::GraphQl => "#graphql-nodes",
+    };
+    Scope::of(host, name)
 }
 
-/// The scope of answers that can't name all their nodes.
-fn any_node(host: &str) -> Scope {
-    Scope::of(host, "#nodes")
+fn is_rest_id(name: Option<&str>, text: &str) -> bool {
+    name == Some("node_id") && (1..=MAX_ID).contains(&text.len())
 }
 
 /// Whether a text looks like a global node id: `I_kwDOABCDEF5aBcDe`, or as before 2021 `MDU6SXNzdWUx`, which is Base64 of

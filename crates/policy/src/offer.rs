@@ -9,11 +9,11 @@
 //!   credential.
 //! - A hash over fewer headers is another body's hash (`Accept` missing from the prefix, and the body beginning with it): the
 //!   headers come from a `Vary` that GitHub sent to this node, and the 304's own `Vary` must agree.
-//! - A 304 covers neither `Link` nor `Content-Type`: those of a peer are taken only where they can't mislead.
+//! - A 304 covers neither `Link` nor `Content-Type`: those of a peer are taken only where they can't mislead ([`hearsay`]).
 //! - A 304 that names nothing that was offered proves nothing.
 
 use crate::etag::{self, Hashed};
-use crate::{Read, pagination, storable};
+use crate::{Read, hearsay, storable};
 use bytes::Bytes;
 use ghmesh_model::Representation;
 use http::StatusCode;
@@ -104,15 +104,18 @@ fn offer(read: &Read, candidate: Candidate, hashed: Option<Hashed>) -> Option<Of
         Provenance::Own { etag } if etag::opaque(etag).is_some() => {
             Some(Offer { etag: etag.clone(), candidate, hashed: None })
         }
-        Provenance::Peer if !storable::is_acceptable(read, &representation.headers) => None,
-        // The list may go on, and a member left out where: its word must not end it.
-        Provenance::Peer if pagination::ends_too_early(read, representation, &candidate.body) => None,
-        Provenance::Own { .. } | Provenance::Here | Provenance::Peer | Provenance::Guess => {
-            let hashed = hashed?;
-            let etag = format!("W/{}", hashed.etag(&read.upstream, &candidate.body));
-            Some(Offer { etag, candidate, hashed: Some(hashed) })
+        Provenance::Peer => {
+            let representation = hearsay::believable(read, representation, &candidate.body)?;
+            computed(read, Candidate { representation, ..candidate }, hashed)
         }
+        Provenance::Own { .. } | Provenance::Here | Provenance::Guess => computed(read, candidate, hashed),
     }
+}
+
+fn computed(read: &Read, candidate: Candidate, hashed: Option<Hashed>) -> Option<Offer> {
+    let hashed = hashed?;
+    let etag = format!("W/{}", hashed.etag(&read.upstream, &candidate.body));
+    Some(Offer { etag, candidate, hashed: Some(hashed) })
 }
 
 /// The `If-None-Match` of a request that makes these offers; `None` where there are none.

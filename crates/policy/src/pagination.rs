@@ -31,11 +31,42 @@ pub fn ends_too_early(read: &Read, representation: &Representation, body: &[u8])
 
 /// The read of the page after this one. `None` where pages have no numbers.
 pub fn next_page(read: &Read) -> Option<Read> {
-    if CURSORS.iter().any(|cursor| read.target.parameter(cursor).is_some()) {
+    if has_cursor(read) {
         return None;
     }
     let next = page(read).checked_add(1)?;
     read.with_parameter("page", &next.to_string())
+}
+
+/// A member's `Link` to the pages of a list, with URLs made here: of its word remains which relations there are, and the number
+/// of the last page. `None` where its pages have no numbers, or other ones than they must have.
+pub(crate) fn retold(read: &Read, link: &str) -> Option<String> {
+    let here = page(read);
+    let told = ["prev", "next", "last", "first"].into_iter().filter(|relation| links::has_relation(link, relation));
+    let retold: Option<Vec<String>> = told
+        .map(|relation| {
+            let number = number_in(links::url_of(link, relation)?)?;
+            let fits = match relation {
+                "prev" => number.checked_add(1) == Some(here),
+                "next" => here.checked_add(1) == Some(number),
+                "first" => number == 1,
+                _ => number >= here + usize::from(links::has_relation(link, "next")),
+            };
+            let page = read.with_parameter("page", &number.to_string()).filter(|_| fits && !has_cursor(read))?;
+            Some(format!("<{}>; rel=\"{relation}\"", page.target.upstream_uri()))
+        })
+        .collect();
+    retold.map(|links| links.join(", "))
+}
+
+/// The page's number in a URL.
+fn number_in(url: &str) -> Option<usize> {
+    let (_, query) = url.split_once('?')?;
+    query.split('&').find_map(|pair| pair.strip_prefix("page=")).and_then(|number| number.parse().ok())
+}
+
+fn has_cursor(read: &Read) -> bool {
+    CURSORS.iter().any(|cursor| read.target.parameter(cursor).is_some())
 }
 
 fn names_next(representation: &Representation) -> bool {

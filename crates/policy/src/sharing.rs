@@ -1,5 +1,6 @@
 //! Whom a body that was fetched for one credential may serve.
 
+use crate::{CredentialKind, Read, Route};
 use serde::Deserialize;
 
 /// `cache.sharing`.
@@ -16,6 +17,25 @@ pub enum Sharing {
 }
 
 impl Sharing {
+    /// Whether what was fetched for one credential may help another.
+    pub fn borrows(self) -> bool {
+        match self {
+            Sharing::Proof | Sharing::Mesh => true,
+            Sharing::Credential => false,
+        }
+    }
+
+    /// Whether an answer to `read` is everybody's: GitHub confirms it for one, and all may have it. Never where it depends on who
+    /// asks, and never for a credential that may be a password.
+    pub fn is_common(self, read: &Read) -> bool {
+        match self {
+            Sharing::Proof | Sharing::Credential => false,
+            Sharing::Mesh => {
+                read.credential.kind() != CredentialKind::Private && !Route::of(&read.target).who_dependent
+            }
+        }
+    }
+
     /// As it is written in the configuration.
     pub fn name(self) -> &'static str {
         match self {
@@ -23,5 +43,32 @@ impl Sharing {
             Sharing::Credential => "credential",
             Sharing::Mesh => "mesh",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+
+    const TOKEN: &str = "token ghp_alice";
+    const BASIC: &str = "Basic b2N0b2NhdDpodW50ZXIy";
+
+    #[test]
+    fn only_in_a_mesh_of_equals_is_an_answer_everybodys_and_not_if_it_depends_on_who_asks() {
+        for (uri, authorization, common) in [
+            ("/repos/o/r/issues/1", Some(TOKEN), true),
+            ("/repos/o/r/issues/1", None, true),
+            ("/repos/o/r/issues/1", Some(BASIC), false),
+            ("/user", Some(TOKEN), false),
+            ("/repos/o/r", Some(TOKEN), false),
+            ("/no/such/route", Some(TOKEN), false),
+        ] {
+            let headers: Vec<_> = authorization.into_iter().map(|value| ("authorization", value)).collect();
+            let read = fixtures::read(uri, &headers);
+            assert_eq!(Sharing::Mesh.is_common(&read), common, "{uri} {authorization:?}");
+            assert!(!Sharing::Proof.is_common(&read) && !Sharing::Credential.is_common(&read));
+        }
+        assert!(Sharing::Proof.borrows() && Sharing::Mesh.borrows() && !Sharing::Credential.borrows());
     }
 }

@@ -4,7 +4,8 @@
 //! are looked at here, only successes, and only with a content type that the API answers with.
 
 use crate::credential::CredentialKind;
-use crate::{Read, caller, headers, invalidation};
+use crate::graphql::{self, NotKept};
+use crate::{Read, caller, headers, invalidation, json};
 use ghmesh_model::limits;
 use http::StatusCode;
 use http::header::{self, HeaderMap};
@@ -73,10 +74,16 @@ pub enum NotStored {
     /// It makes a secret.
     #[error("the route gives out secrets")]
     Secret,
+    /// It holds a token.
+    #[error("it holds a token")]
+    Token,
+    /// It is GraphQL's, and says so in its body.
+    #[error(transparent)]
+    GraphQl(#[from] NotKept),
 }
 
 /// Decides about an answer to `read`, before its body has been read: a body that turns out longer than
-/// [`limits::MAX_BODY_BYTES`] is not kept either, and of GraphQL only what [`crate::graphql::keepable`] allows.
+/// [`limits::MAX_BODY_BYTES`] is not kept either, nor one that [`keepable`] refuses.
 ///
 /// # Errors
 /// [`NotStored`]: pass it on and keep nothing.
@@ -101,6 +108,29 @@ pub fn storable(read: &Read, status: StatusCode, response: &HeaderMap) -> Result
     Ok(Keep { headers, shareable_beyond_node: may_leave_node(read, response) })
 }
 
+/// Decides about the body of an answer whose head may be kept.
+///
+/// # Errors
+/// [`NotStored`]: pass it on and keep nothing.
+pub fn keepable(read: &Read, body: &[u8]) -> Result<(), NotStored> {
+    match &read.graphql {
+        Some(_) => Ok(graphql::keepable(body)?),
+        None if holds_token(body) => Err(NotStored::Token),
+        None => Ok(()),
+    }
+}
+
+/// Whether an answer is a token: an object with a member of that name, as every route of GitHub's that makes one answers.
+fn holds_token(body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Minted {
+        token: Option<String>,
+    }
+    const MEMBER: &[u8] = b"\"token\"";
+    let mentions_it = body.windows(MEMBER.len()).any(|window| window == MEMBER);
+    mentions_it && json::object::<Minted>(body).is_ok_and(|minted| minted.token.is_some_and(|token| !token.is_empty()))
+}
+
 fn body_is_plain(response: &HeaderMap) -> Result<(), NotStored> {
     if !is_text(response) {
         return Err(NotStored::ContentType);
@@ -115,7 +145,7 @@ fn body_is_plain(response: &HeaderMap) -> Result<(), NotStored> {
     }
 }
 
-fn is_json(response: &HeaderMap) -> bool {
+pub(crate) fn is_json(response: &HeaderMap) -> bool {
     essence(response) == "application/json"
 }
 

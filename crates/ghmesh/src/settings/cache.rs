@@ -4,7 +4,7 @@ use super::key::{Fallback, Key};
 use super::problem::{Fault, Problem};
 use super::reader::{Reader, check_range};
 use super::value::{ByteSize, Quantity, Setting};
-use ghmesh_policy::{Freshness, Sharing};
+use ghmesh_policy::Sharing;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -141,16 +141,6 @@ impl Cache {
             proof_ttl: reader.value(&PROOF_TTL),
             stale_ttl: reader.value(&STALE_TTL),
             sharing: reader.value(&SHARING),
-        }
-    }
-
-    /// The times as policy uses them.
-    pub fn freshness(&self) -> Freshness {
-        Freshness {
-            default_ttl: self.default_ttl,
-            proof_ttl: self.proof_ttl,
-            stale_ttl: self.stale_ttl,
-            ..Freshness::default()
         }
     }
 

@@ -49,6 +49,12 @@ pub fn keepable(body: &[u8]) -> Result<(), NotKept> {
     }
 }
 
+/// Whether GitHub says that the quota is used up, which it says with status 200.
+pub fn is_limited(body: &[u8]) -> bool {
+    let Ok(Answer { errors: Some(errors), .. }) = json::object::<Answer<Vec<Problem>>>(body) else { return false };
+    errors.iter().any(|problem| matches!(problem.kind.as_deref(), Some("RATE_LIMITED" | "RATE_LIMIT")))
+}
+
 /// What an answer takes back from the credential that got it: GraphQL says with status 200 and an error of a type what REST
 /// says with 404 and 403.
 pub fn denial(read: &GraphQlRead, host: &str, body: &[u8]) -> Denial {

@@ -2,6 +2,7 @@
 
 use super::routes::{self, Group};
 use super::{graphql_of_host, graphql_of_repository, graphql_without_repository, node_scope, own_path};
+use crate::nodes::{self, Kind};
 use ghmesh_model::{Scope, limits};
 use http::Method;
 use std::collections::BTreeSet;
@@ -66,6 +67,7 @@ impl<'a> Touched<'a> {
     /// The object with this node id.
     pub(crate) fn node(&mut self, id: &str) {
         self.scopes.insert(node_scope(self.host, id));
+        self.scopes.extend([Kind::Rest, Kind::GraphQl].map(|kind| nodes::any_node(self.host, kind)));
     }
 
     fn graphql_of_write(&mut self, segments: &[&str]) {

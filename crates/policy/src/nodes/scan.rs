@@ -1,6 +1,6 @@
 //! One pass over a JSON body that keeps nothing but ids.
 
-use super::{MAX_BYTES, MAX_NODES, Nodes};
+use super::{Kind, MAX_BYTES, MAX_NODES, Nodes};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,15 +13,24 @@ const MAX_FOUND: usize = 16 * MAX_NODES;
 /// Whether a text, with the name of the member that it is the value of, is an id.
 type IsId<'a> = &'a dyn Fn(Option<&str>, &str) -> bool;
 
-pub(super) fn nodes(body: &[u8], is_id: IsId<'_>) -> Nodes {
+/// Which ids count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// All of them.
+    All,
+    /// Those that lie no deeper than another.
+    Outermost,
+}
+
+pub(super) fn nodes(body: &[u8], which: Which, is_id: IsId<'_>) -> Nodes {
     if body.len() > MAX_BYTES {
-        return Nodes { ids: Vec::new(), cut: true };
+        return Nodes { ids: Vec::new(), cut: true, kind: Kind::default() };
     }
     let mut found = Found::default();
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let read = Place { is_id, found: &mut found, depth: 1, name: None }.deserialize(&mut deserializer);
     let whole = read.and_then(|()| deserializer.end()).is_ok();
-    found.into_nodes(whole)
+    found.into_nodes(which, whole)
 }
 
 /// Ids, each with its least depth and the order in which it was first seen.
@@ -40,11 +49,15 @@ impl Found {
         }
     }
 
-    fn into_nodes(self, whole: bool) -> Nodes {
+    fn into_nodes(self, which: Which, whole: bool) -> Nodes {
         let mut places: Vec<_> = self.places.into_iter().map(|(id, place)| (place, id)).collect();
         places.sort();
+        if which == Which::Outermost {
+            let least = places.first().map_or(0, |((depth, _), _)| *depth);
+            places.retain(|((depth, _), _)| *depth == least);
+        }
         let cut = !whole || self.too_deep || places.len() > MAX_NODES;
-        Nodes { ids: places.into_iter().take(MAX_NODES).map(|(_, id)| id).collect(), cut }
+        Nodes { ids: places.into_iter().take(MAX_NODES).map(|(_, id)| id).collect(), cut, kind: Kind::default() }
     }
 }
 

@@ -57,9 +57,20 @@ fn a_graphql_answers_nodes_are_whatever_looks_like_an_id() {
     assert_eq!(Nodes::of_graphql(variables.to_string().as_bytes()).ids(), ["I_kwDOABCDEF1"]);
 }
 
+#[test]
+fn a_rest_write_is_about_the_outermost_nodes_of_its_answer() {
+    let body = json!({"user": {"node_id": "MDQ6VXNlcjE="}, "node_id": "I_kwDOABCDEF1"});
+    assert_eq!(Nodes::written(body.to_string().as_bytes()).ids(), ["I_kwDOABCDEF1"]);
+    let labels = json!([{"node_id": "LA_kwDOABCDEF1"}, {"node_id": "LA_kwDOABCDEF2"}]);
+    assert_eq!(Nodes::written(labels.to_string().as_bytes()).ids(), ["LA_kwDOABCDEF1", "LA_kwDOABCDEF2"]);
+    let file = json!({"content": {"sha": "1"}, "commit": {"node_id": "C_kwDOABCDEF1"}});
+    assert_eq!(Nodes::written(file.to_string().as_bytes()).ids(), ["C_kwDOABCDEF1"]);
+    assert!(!Nodes::written(b"{}").cut && Nodes::written(b"{").cut);
+}
+
 fn nodes(count: usize) -> Nodes {
     let ids: Vec<_> = (0..count).map(|n| json!({"node_id": format!("I_kwDOAB{n}")})).collect();
-    Nodes::of_rest(json!(ids).to_string().as_bytes())
+    Nodes::of_graphql(json!(ids).to_string().as_bytes())
 }
 
 fn meet(read: &Nodes, write: &Nodes) -> bool {
@@ -71,8 +82,8 @@ fn meet(read: &Nodes, write: &Nodes) -> bool {
 
 #[test]
 fn a_write_to_a_node_meets_every_answer_that_shows_it() {
-    let third = Nodes { ids: vec!["I_kwDOAB2".to_owned()], cut: false };
-    let ninth = Nodes { ids: vec!["I_kwDOAB9".to_owned()], cut: false };
+    let third = Nodes { ids: vec!["I_kwDOAB2".to_owned()], cut: false, kind: Kind::Rest };
+    let ninth = Nodes { ids: vec!["I_kwDOAB9".to_owned()], cut: false, kind: Kind::Rest };
     assert!(meet(&nodes(3), &third));
     assert!(!meet(&nodes(3), &ninth), "it doesn't show it");
     assert!(meet(&nodes(10), &ninth), "more nodes than scopes: any node's");
@@ -87,7 +98,7 @@ fn what_is_not_read_to_its_end_may_show_any_node() {
     for body in ["[", "{\"node_id\":\"I_kwDOABCDEF1\"", "[]]", &long, &deep] {
         let nodes = Nodes::of_rest(body.as_bytes());
         assert!(nodes.cut);
-        assert!(nodes.scopes_of_read(HOST, 8).contains(&any_node(HOST)));
+        assert!(nodes.scopes_of_read(HOST, 8).contains(&any_node(HOST, Kind::Rest)));
         assert_eq!(nodes.scopes_of_write(HOST, 32), [crate::invalidation::host_scope(HOST)]);
     }
     let many = nodes(20_000);
@@ -99,7 +110,7 @@ proptest! {
     #[test]
     fn any_write_to_a_shown_node_meets_the_answer(shown in 1_usize..300, written in 0_usize..300) {
         let id = format!("I_kwDOAB{}", written % shown);
-        let write = Nodes { ids: vec![id], cut: false };
+        let write = Nodes { ids: vec![id], cut: false, kind: Kind::Rest };
         prop_assert!(meet(&nodes(shown), &write));
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A setting as its variable has it, and the line that is told.
-const BAD_VALUES: [(&str, &str, &str); 42] = [
+const BAD_VALUES: [(&str, &str, &str); 44] = [
     ("MESH__ENABLED", "perhaps", "mesh.enabled = \"perhaps\" is not a yes or no; write true or false"),
     ("MESH__CLUSTER", " ", "mesh.cluster = \" \" is not a text; write it in quotes, or leave the setting out"),
     ("CACHE__MAX_ENTRIES", "0", "cache.max_entries = \"0\" is out of range; write 1 to 10000000"),
@@ -141,6 +141,18 @@ const BAD_VALUES: [(&str, &str, &str); 42] = [
         "cache.stale_ttl = \"soon\" is not a time; write whole seconds or a time with units, as in 90, \"5m\" or \"1h 30m\"",
     ),
     ("CACHE__SHARING", "all", "cache.sharing = \"all\" is not known; write \"proof\", \"credential\" or \"mesh\""),
+    (
+        "FRESHNESS__TARGET_STALENESS",
+        "2",
+        "freshness.target_staleness = \"2\" is not a fraction from 0.001 to 0.5; write one, as in 0.05",
+    ),
+    (
+        "FRESHNESS__ROUTES",
+        "/repos/{owner}/{repo}",
+        "freshness.routes = \"/repos/{owner}/{repo}\" is not a route and its time; write both, as in \"/repos/{owner}/{repo}/actions/runs = 15s\"",
+    ),
+    ("FRESHNESS__ROUTES", "repos = 5m", "?"),
+    ("FRESHNESS__ROUTES", "/user = 9d", "?"),
     ("POLICY__MODE", "on", "policy.mode = \"on\" is not known; write \"cache\", \"pass\" or \"offline\""),
     (
         "LOG__LEVEL",

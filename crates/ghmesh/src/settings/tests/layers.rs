@@ -1,6 +1,7 @@
 //! Where values come from, and which wins.
 
 use super::*;
+use ghmesh_policy::RouteOverrides;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -30,7 +31,7 @@ fn our_defaults_for_the_origin_are_its_own() {
 
 #[test]
 fn our_defaults_for_freshness_are_those_of_policy() {
-    let (ours, its) = (Machine::new().settings().cache.freshness(), ghmesh_policy::Freshness::default());
+    let (ours, its) = (Machine::new().settings().times(), ghmesh_policy::Freshness::default());
     assert_eq!((ours.default_ttl, ours.proof_ttl, ours.stale_ttl), (its.default_ttl, its.proof_ttl, its.stale_ttl));
 }
 
@@ -197,4 +198,17 @@ fn plain(machine: &Machine) -> Inputs {
     let home = inputs.surroundings.environment.get("HOME").unwrap().to_owned();
     inputs.surroundings.environment = [("HOME".to_owned(), home)].into_iter().collect();
     inputs
+}
+
+#[test]
+fn routes_have_times_of_their_own_from_a_file_and_from_a_variable() {
+    let file = "[freshness]\nadaptive = false\ntarget_staleness = 0.25\nroutes = [\"/user = 5m\", \"/repos/{owner}/{repo} = 90\"]\n";
+    let machine = Machine::new().config(file);
+    let freshness = machine.settings().freshness;
+    assert_eq!((freshness.adaptive, freshness.target_staleness), (false, 0.25));
+    let wanted = RouteOverrides::new([("/user", 5 * MINUTE), ("/repos/{owner}/{repo}", Duration::from_secs(90))]);
+    assert_eq!(freshness.routes, wanted.expect("two templates"));
+    let machine = machine.env("GHMESH_FRESHNESS__ROUTES", "/user=0, /repos/{owner}/{repo}=90");
+    let wanted = RouteOverrides::new([("/user", Duration::ZERO), ("/repos/{owner}/{repo}", Duration::from_secs(90))]);
+    assert_eq!(machine.settings().freshness.routes, wanted.expect("two templates"));
 }

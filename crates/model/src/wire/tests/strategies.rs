@@ -41,11 +41,25 @@ fn stored() -> impl Strategy<Value = Stored> {
     })
 }
 
+pub(super) fn budget() -> impl Strategy<Value = Budget> {
+    let bucket = ("[a-z_]{1,12}", any::<(u64, u64, u64, u64)>())
+        .prop_map(|(name, (limit, remaining, reset, age_ms))| Bucket { name, limit, remaining, reset, age_ms });
+    let parts = ("[a-z.]{1,20}", any::<[u8; 32]>(), vec(bucket, 0..=limits::MAX_BUCKETS), any::<u64>(), bytes(32));
+    parts.prop_map(|(host, fingerprint, buckets, retry_after_ms, mac)| Budget {
+        host,
+        fingerprint: Fingerprint(fingerprint),
+        buckets,
+        retry_after_ms,
+        mac,
+    })
+}
+
 pub(super) fn record() -> impl Strategy<Value = Record> {
     prop_oneof![
         stored().prop_map(Record::Stored),
         validation().prop_map(Record::Revalidated),
         scopes().prop_map(|scopes| Record::Invalidated(Invalidated { scopes })),
+        budget().prop_map(Record::Budget),
     ]
 }
 
