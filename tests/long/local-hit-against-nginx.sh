@@ -24,7 +24,8 @@ trap finish EXIT
 for program in "$target/ghmesh" "$target/github-sim"; do
   [ -x "$program" ] || { echo "$program is missing: build it first, see the top of this file" >&2; exit 1; }
 done
-if ! command -v nginx wrk curl >/dev/null; then
+# `command -v` with several names is content with one of them.
+if ! { command -v nginx && command -v wrk && command -v curl; } >/dev/null; then
   apt-get update -qq && apt-get install -y -qq nginx-light wrk curl >/dev/null
 fi
 
