@@ -93,7 +93,7 @@ impl Inner {
     pub(crate) async fn adopt(&self, read: &Read, offer: &Entry, body: &Bytes) -> Arc<Entry> {
         let entry =
             Entry { etag: Some(etag::for_entry(read, offer, body)), target: read.target.to_string(), ..offer.clone() };
-        if let Err(error) = self.store.put(self.slot(read), entry.clone(), Some(body.clone())).await {
+        if let Err(error) = self.store.put_unsynced(self.slot(read), entry.clone(), Some(body.clone())).await {
             tracing::warn!(%error, "a peer's entry could not be kept");
         }
         Arc::new(entry)
