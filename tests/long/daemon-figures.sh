@@ -7,28 +7,9 @@ set -euo pipefail
 
 keys=${KEYS:-300}
 starts=${STARTS:-5}
-target=${CARGO_TARGET_DIR:-target}/release
-dir=$(mktemp -d)
-pids=()
-finish() {
-  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-  for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
-  rm -rf "$dir"
-}
-trap finish EXIT
+source "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 token='Authorization: token ghp_alice0000000000000000000000000000000'
 
-within_ten_seconds() { # what, command...
-  local what=$1
-  shift
-  for _ in $(seq 1000); do
-    if "$@"; then return; fi
-    sleep 0.01
-  done
-  echo "not within ten seconds: $what" >&2
-  tail -n 5 "$dir"/*.log >&2
-  exit 1
-}
 milliseconds() { echo $(($(date +%s%N) / 1000000)); }
 start() { # name, HTTP port, mesh port, other's mesh port
   env -i PATH="$PATH" HOME="$dir" GHMESH_ORIGIN__URL="$origin" GHMESH_CACHE__DIR="$dir/$1" GHMESH_CACHE__DEFAULT_TTL=1h \
@@ -49,11 +30,6 @@ ask_all() { # port
     tee "$dir/answers-$1" | awk '{ print $1 * 1000 }'
 }
 resident_mb() { awk '/VmRSS/ { printf "%.1f\n", $2 / 1024 }' "/proc/$1/status"; }
-
-"$target/github-sim" --listen 127.0.0.1:0 >"$dir/sim.log" &
-pids+=($!)
-within_ten_seconds "the origin listens" grep -q 'listening on' "$dir/sim.log"
-origin=$(grep -o 'http://[0-9.:]*' "$dir/sim.log" | head -n 1)
 
 secret=$("$target/ghmesh" secret new)
 start one 19290 19390 19391

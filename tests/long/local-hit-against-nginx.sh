@@ -11,39 +11,12 @@ seconds=${SECONDS_PER_ROUND:-4}
 connections=${CONNECTIONS:-64}
 ghmesh_port=${GHMESH_PORT:-19280}
 nginx_port=${NGINX_PORT:-19281}
-target=${CARGO_TARGET_DIR:-target}/release
-dir=$(mktemp -d)
-pids=()
-finish() {
-  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-  for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
-  rm -rf "$dir"
-}
-trap finish EXIT
+source "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 
-for program in "$target/ghmesh" "$target/github-sim"; do
-  [ -x "$program" ] || { echo "$program is missing: build it first, see the top of this file" >&2; exit 1; }
-done
-if ! command -v nginx wrk curl >/dev/null; then
+# `command -v` with several names is content with one of them.
+if ! { command -v nginx && command -v wrk && command -v curl; } >/dev/null; then
   apt-get update -qq && apt-get install -y -qq nginx-light wrk curl >/dev/null
 fi
-
-within_ten_seconds() { # what, command...
-  local what=$1
-  shift
-  for _ in $(seq 200); do
-    if "$@"; then return; fi
-    sleep 0.05
-  done
-  echo "not within ten seconds: $what" >&2
-  tail -n 5 "$dir"/*.log >&2
-  exit 1
-}
-
-"$target/github-sim" --listen 127.0.0.1:0 >"$dir/sim.log" &
-pids+=($!)
-within_ten_seconds "the origin listens" grep -q 'listening on' "$dir/sim.log"
-origin=$(grep -o 'http://[0-9.:]*' "$dir/sim.log" | head -n 1)
 
 env -i PATH="$PATH" HOME="$dir" GHMESH_ORIGIN__URL="$origin" GHMESH_CACHE__DIR="$dir/data" \
   GHMESH_GATEWAY__SOCKET="$dir/ghmesh.sock" GHMESH_GATEWAY__LISTEN="127.0.0.1:$ghmesh_port" GHMESH_CACHE__DEFAULT_TTL=1h \

@@ -99,7 +99,7 @@ impl Hook {
     ) -> Result<Response<Body>, Trouble> {
         let delivery = self.delivery(head, body).await?;
         let Some(event) = delivery else { return Ok(accepted("this delivery has come before")) };
-        let scopes = stale(&event, origins);
+        let scopes = event.stale(origins);
         let (count, name) = (scopes.len(), shown(&head.headers));
         if scopes.is_empty() {
             return Ok(accepted(&format!("{name} changes nothing that is kept here")));
@@ -140,12 +140,6 @@ impl Hook {
         let is_new = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner).is_new(body);
         Ok(is_new.then_some(event))
     }
-}
-
-/// What an event makes stale, on whichever APIs it may be about.
-fn stale(event: &WebhookEvent, origins: &Origins) -> Vec<Scope> {
-    let host = event.host();
-    origins.meant_by(host.as_deref()).into_iter().flat_map(|authority| event.scopes(authority)).collect()
 }
 
 async fn whole(headers: &HeaderMap, body: Body) -> Result<Bytes, WebhookError> {

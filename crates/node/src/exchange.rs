@@ -270,7 +270,7 @@ impl Exchange {
             }
         }
         let confirmed_at = entry.confirmed_at;
-        match self.store.put(slot, entry, body).await {
+        match self.store.put_unsynced(slot, entry, body).await {
             Ok(()) => Receipt::Newer(subject, confirmed_at),
             Err(error) => {
                 tracing::warn!(%error, "a member's record could not be stored");

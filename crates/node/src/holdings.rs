@@ -103,7 +103,7 @@ impl Inner {
             history: history(earlier.as_deref(), &offer.representation, offer.confirmed_at),
             ..offer.clone()
         };
-        if let Err(error) = self.store.put(self.slot(read), entry.clone(), Some(body.clone())).await {
+        if let Err(error) = self.store.put_unsynced(self.slot(read), entry.clone(), Some(body.clone())).await {
             tracing::warn!(%error, "a peer's entry could not be kept");
         }
         Arc::new(entry)

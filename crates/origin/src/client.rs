@@ -123,7 +123,10 @@ impl Origin {
             let again = copy(&request);
             let outcome = self.inner.attempt(&host, request, payer, Some(deadline)).await;
             let wait = retry::wait(number, rand::random());
-            if safety == Safety::Once || !worth_repeating(&outcome) || Instant::now() + wait >= deadline {
+            let late = Instant::now() + wait >= deadline;
+            // Where this failure opened the breaker, it says more than the refusal would that follows.
+            if safety == Safety::Once || !worth_repeating(&outcome) || late || self.inner.hosts.refuses(&host).is_some()
+            {
                 return counted(outcome, number + 1);
             }
             drop(outcome);

@@ -184,6 +184,9 @@ async fn a_host_that_is_not_there_is_tried_then_left_alone_then_tried_again() {
     assert!(error.to_string().contains("Connection refused"), "{error}");
     assert_eq!(origin.attempts(), 3);
     let error = get(&origin, &url).await.unwrap_err();
+    assert!(matches!(error, OriginError::Connect { .. }), "what opened it says more than the refusal: {error}");
+    assert_eq!(origin.attempts(), 4);
+    let error = get(&origin, &url).await.unwrap_err();
     assert!(matches!(error, OriginError::Breaker { .. }), "the fourth failure opened it: {error}");
     assert_eq!(origin.attempts(), 4);
     let _server = Server::start_at(address, |mut connection| async move {

@@ -14,6 +14,7 @@ pub use signature::WebhookSecret;
 
 use crate::invalidation::{self, Group, Touched};
 use crate::json;
+use crate::origins::Origins;
 use ghmesh_model::Scope;
 use serde::Deserialize;
 use serde_json::Value;
@@ -87,9 +88,16 @@ impl WebhookEvent {
         Ok(WebhookEvent { reach: reach(name), payload })
     }
 
+    /// What it makes stale, on the API that it comes from; on all of these where it doesn't say which, or names another, as that
+    /// costs free calls only.
+    pub fn stale(&self, origins: &Origins) -> Vec<Scope> {
+        let host = self.host();
+        origins.meant_by(host.as_deref()).into_iter().flat_map(|authority| self.scopes(authority)).collect()
+    }
+
     /// The authority of the API that it comes from, in lower case, as its objects name it. A push names its repository by the
     /// page's URL, so that the sender is asked first.
-    pub fn host(&self) -> Option<String> {
+    fn host(&self) -> Option<String> {
         let Payload { repository, organization, sender, .. } = &self.payload;
         let url = [sender, organization, repository].into_iter().find_map(|object| object["url"].as_str())?;
         let url = Url::parse(url).ok()?;
@@ -99,7 +107,7 @@ impl WebhookEvent {
 
     /// What it makes stale of the API at `host`: at most [`MAX_SCOPES`](ghmesh_model::limits::MAX_SCOPES), and nothing where it
     /// names nothing.
-    pub fn scopes(&self, host: &str) -> Vec<Scope> {
+    fn scopes(&self, host: &str) -> Vec<Scope> {
         let mut touched = Touched::new(host);
         match self.reach {
             Reach::Nothing => {}

@@ -94,6 +94,13 @@ async fn fill(store: &Store) {
         times.push(start.elapsed());
     }
     report("confirm again (no body), one at a time", times);
+    let mut times = Vec::new();
+    for number in 0..1000 {
+        let (body, start) = (body(number), Instant::now());
+        store.put_unsynced(slot(number), entry(&body), Some(body)).await.expect("it stores");
+        times.push(start.elapsed());
+    }
+    report("put 4 KiB unsynced, one at a time", times);
 }
 
 async fn fill_share(store: Store, first: u32) {

@@ -7,7 +7,7 @@ use crate::directory::{self, Lock};
 use crate::error::{OpenError, StoreError};
 use crate::memory::{CachedEntry, Memory, Used};
 use crate::rows::{self, EntryRow, Group, Name, RememberedPeer, Slot, State};
-use crate::writer::{Command, Request, Writer};
+use crate::writer::{Command, Promise, Request, Writer};
 use bytes::Bytes;
 use ghmesh_model::{BodyCid, Entry, MemberId, Millis, Scope};
 use ghmesh_seal::DataKey;
@@ -152,9 +152,10 @@ fn start(database: &Holder, key: &DataKey, known: State, now: Millis) -> Result<
 
 fn spawn(shared: Arc<Shared>, state: State) -> Result<Store, OpenError> {
     let (sender, queue) = mpsc::channel(QUEUE_LENGTH);
-    let writer = Writer { shared: shared.clone(), queue, state, broken: None };
+    let writer = Writer { shared: shared.clone(), queue, state, broken: None, sync_by: None };
+    let timer = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(OpenError::Thread)?;
     let thread = std::thread::Builder::new().name("ghmesh-store".to_string());
-    thread.spawn(move || writer.run()).map_err(OpenError::Thread)?;
+    thread.spawn(move || writer.run(&timer)).map_err(OpenError::Thread)?;
     Ok(Store { shared, queue: sender, room: Arc::new(Semaphore::new(QUEUE_BYTES as usize)) })
 }
 
@@ -275,8 +276,21 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; [`StoreError::BodyMissing`] may come after [`Store::body`] found it, for eviction goes on meanwhile.
     pub async fn put(&self, slot: Slot, entry: Entry, body: Option<Bytes>) -> Result<(), StoreError> {
+        self.put_as(Promise::Durable, slot, entry, body).await
+    }
+
+    /// The same, but `Ok` as soon as every reader sees it. It is on disk some 50 ms later, and a crash before that loses it: for
+    /// what others hold too, and somebody waits for.
+    ///
+    /// # Errors
+    /// As of [`Store::put`].
+    pub async fn put_unsynced(&self, slot: Slot, entry: Entry, body: Option<Bytes>) -> Result<(), StoreError> {
+        self.put_as(Promise::Seen, slot, entry, body).await
+    }
+
+    async fn put_as(&self, promise: Promise, slot: Slot, entry: Entry, body: Option<Bytes>) -> Result<(), StoreError> {
         let bytes = body.as_ref().map_or(0, Bytes::len);
-        self.send(Request::Change(Change::Put { slot, entry: Arc::new(entry), body }), bytes).await
+        self.send(Request::Change(Change::Put { slot, entry: Arc::new(entry), body }), promise, bytes).await
     }
 
     /// Removes the entry in `slot`, if there is one, and the body that nothing else names.
@@ -400,7 +414,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Closed`] if it was closed before, [`StoreError::Write`] if the last mark could not be written.
     pub async fn close(&self) -> Result<(), StoreError> {
-        self.send(Request::Close, 0).await
+        self.send(Request::Close, Promise::Durable, 0).await
     }
 
     #[cfg(test)]
@@ -409,15 +423,15 @@ impl Store {
     }
 
     async fn change(&self, change: Change) -> Result<(), StoreError> {
-        self.send(Request::Change(change), 0).await
+        self.send(Request::Change(change), Promise::Durable, 0).await
     }
 
-    async fn send(&self, request: Request, bytes: usize) -> Result<(), StoreError> {
+    async fn send(&self, request: Request, promise: Promise, bytes: usize) -> Result<(), StoreError> {
         // One that is larger than all the room is refused by the writer; here it only must not wait for ever.
         let bytes = u32::try_from(bytes).unwrap_or(QUEUE_BYTES).min(QUEUE_BYTES);
         let room = self.room.clone().acquire_many_owned(bytes).await.map_err(|_| StoreError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        self.queue.send(Command { request, reply, room }).await.map_err(|_| StoreError::Closed)?;
+        self.queue.send(Command { request, promise, reply, room }).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 }

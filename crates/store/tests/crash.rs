@@ -63,6 +63,9 @@ fn child() {
 
 async fn store_for_ever(store: Store, first: u64) {
     for number in (first..).step_by(TASKS as usize) {
+        // What is only seen yet must not harm what is stored.
+        let unsynced = number + (1 << 40);
+        store.put_unsynced(slot(unsynced), entry(unsynced), Some(body(unsynced))).await.unwrap();
         store.put(slot(number), entry(number), Some(body(number))).await.unwrap();
         // One write, so that lines of several tasks don't mix.
         std::io::stdout().write_all(format!("stored {number}\n").as_bytes()).unwrap();

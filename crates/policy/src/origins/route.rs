@@ -54,9 +54,8 @@ impl Origins {
         self.routed(parts, listener, granted).map(|routed| routed.target)
     }
 
-    /// The APIs that an event of `authority`'s is about, by their canonical authorities: the one that it is a name of; all where
-    /// nobody knows, as making too much stale costs free calls only.
-    pub fn meant_by(&self, authority: Option<&str>) -> Vec<&str> {
+    /// The APIs that `authority` may mean, by their canonical authorities: the one that it is a name of, else all.
+    pub(crate) fn meant_by(&self, authority: Option<&str>) -> Vec<&str> {
         match authority.and_then(|authority| self.alias(authority)) {
             Some((api, _)) => vec![&api.authority],
             None => self.authorities().collect(),

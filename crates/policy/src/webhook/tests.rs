@@ -346,6 +346,32 @@ fn an_event_says_which_api_it_is_from() {
 }
 
 #[test]
+fn an_event_is_about_its_own_api_or_about_all_where_nobody_knows() {
+    let hosts = ["api.github.com".to_owned(), "ghe.example".to_owned()];
+    let origins = Origins::new(&hosts, None, Vec::new()).unwrap();
+    let stale = |sender: &str| {
+        let payload = json!({ "repository": { "full_name": "o/r", "id": 1 }, "sender": { "url": sender } });
+        let event = WebhookEvent::read("release", payload.to_string().as_bytes()).unwrap();
+        event.stale(&origins)
+    };
+    let releases = |host: &str| Scope::of(host, "/repos/o/r/releases");
+    for (sender, github, server) in [
+        ("https://api.github.com/users/x", true, false),
+        ("https://ghe.example/api/v3/users/x", false, true),
+        ("https://elsewhere.example/users/x", true, true),
+        ("", true, true),
+    ] {
+        let scopes = stale(sender);
+        let named = (scopes.contains(&releases("api.github.com")), scopes.contains(&releases("ghe.example")));
+        assert_eq!(named, (github, server), "{sender}");
+    }
+    let one = Origins::new(&[], Some("http://127.0.0.1:8080"), Vec::new()).unwrap();
+    let payload = json!({ "repository": { "full_name": "o/r", "url": "https://api.github.com/repos/o/r" } });
+    let event = WebhookEvent::read("release", payload.to_string().as_bytes()).unwrap();
+    assert!(event.stale(&one).contains(&releases("127.0.0.1:8080")), "api.github.com is another name of it");
+}
+
+#[test]
 fn threat_21_a_delivery_counts_once_whatever_its_headers_say() {
     let mut deliveries = Deliveries::default();
     assert!(deliveries.is_new(b"one"));

@@ -83,6 +83,30 @@ async fn a_full_disk_is_an_error_and_passes() {
     audit(&store);
 }
 
+#[tokio::test]
+async fn what_was_only_seen_is_forgotten_when_it_cannot_be_synced() {
+    let dir = tempdir().unwrap();
+    let full = Arc::new(AtomicBool::new(false));
+    let store = open_with(config(dir.path()), at(NOW), Fillable::opener(full.clone())).unwrap();
+    let text = body(1, 20_000);
+    put(&store, local(1), &text).await;
+    store.put_unsynced(local(2), entry("h/p", &text), None).await.unwrap();
+    assert!(store.entry(&local(2)).is_some());
+    full.store(true, Ordering::SeqCst);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while store.entry(&local(2)).is_some() {
+        assert!(std::time::Instant::now() < deadline, "nobody brings it to disk");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    full.store(false, Ordering::SeqCst);
+    while store.flush().await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "space is back, and it still can't write");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(store.body(&BodyCid::of(&text)).unwrap(), text, "what was stored before is still there");
+    audit(&store);
+}
+
 /// A disk with a volatile cache: what was not synced may be there or not, when the power goes.
 #[derive(Debug)]
 struct Disk {

@@ -25,6 +25,21 @@ async fn what_was_put_is_there_also_after_a_restart() {
 }
 
 #[tokio::test]
+async fn what_is_put_unsynced_is_seen_at_once_and_kept() {
+    let dir = tempdir().unwrap();
+    let store = opened(dir.path());
+    let (one, other) = (body(1, 10_000), body(2, 10_000));
+    store.put_unsynced(local(1), entry("h/p", &one), Some(one.clone())).await.unwrap();
+    assert_eq!(store.body(&BodyCid::of(&one)).unwrap(), one);
+    put(&store, local(2), &other).await;
+    store.put_unsynced(local(3), entry("h/p", &other), None).await.unwrap();
+    let store = reopened(store, dir.path()).await;
+    assert!([local(1), local(2), local(3)].iter().all(|slot| store.entry(slot).is_some()));
+    assert_eq!(store.body(&BodyCid::of(&one)).unwrap(), one);
+    audit(&store);
+}
+
+#[tokio::test]
 async fn an_empty_body_and_the_largest_are_kept() {
     let dir = tempdir().unwrap();
     let store = opened(dir.path());
