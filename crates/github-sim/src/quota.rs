@@ -232,7 +232,7 @@ mod tests {
         let (mut quotas, caller) = (Quotas::default(), Caller::anonymous("127.0.0.1", 60));
         let secondary = Some(Secondary { in_flight: 2, ..Secondary::default() });
         let settings = Settings { secondary, ..Settings::default() };
-        let mut begin = |quotas: &mut Quotas| quotas.begin(&caller, Resource::Core, 1, &settings, 1_000);
+        let begin = |quotas: &mut Quotas| quotas.begin(&caller, Resource::Core, 1, &settings, 1_000);
         assert_eq!((begin(&mut quotas), begin(&mut quotas)), (None, None));
         assert_eq!(begin(&mut quotas), Some(Exceeded::Secondary { retry_after: 60 }));
         quotas.end(&caller.bucket);

@@ -83,8 +83,8 @@ mod tests {
     use super::*;
 
     fn cost(text: &str) -> (u64, u64) {
-        let document = Document::parse(text).unwrap();
-        let variables = serde_json::from_str(r#"{"size": 50}"#).unwrap();
+        let document = Document::parse(text).expect("it parses");
+        let variables = serde_json::from_str(r#"{"size": 50}"#).expect("JSON");
         let Cost { points, nodes } = Cost::of(&document, &document.operations[0], &variables);
         (points, nodes)
     }
