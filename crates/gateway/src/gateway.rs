@@ -54,22 +54,22 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        match self.answer(request.map(|body| body.map_err(Into::into).boxed_unsync()), listener).await {
+        match self.answer(request.map(erased), listener).await {
             Ok(response) => response,
             Err(trouble) => self.rescue(&trouble),
         }
     }
 
     async fn answer(&self, request: Request<Body>, listener: &Listener) -> Result<Response<Body>, Trouble> {
-        let Inner { config, node, origins, hook, .. } = &*self.0;
         let (head, body) = request.into_parts();
         check_site(&head.headers)?;
         check_coding(&head.headers)?;
         if head.uri.path() == webhook::PATH {
-            return hook.receive(&head, body, node, origins).await;
+            let event = self.0.hook.delivery(&head, body).await?;
+            return Ok(webhook::follow(event, &self.0.origins, self.0.node.clone()).await);
         }
         if admin::is_ours(head.uri.path()) {
-            return admin::answer(&head, listener, config, node, self.totals());
+            return admin::answer(&head, listener, &self.0.config, &self.0.node, self.totals());
         }
         let plan = self.plan(&head, listener)?;
         let view = View::of(&plan);
@@ -159,6 +159,15 @@ impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Any caller's body as the node takes it.
+fn erased<B>(body: B) -> Body
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    body.map_err(Into::into).boxed_unsync()
 }
 
 /// Differs from every other daemon's, and from an earlier one's here.

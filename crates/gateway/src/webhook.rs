@@ -5,14 +5,13 @@
 //! is `policy`'s ([`WebhookEvent`]); the worst that one can do is to cost free calls.
 
 use crate::BoxError;
-use crate::rescue::{self, Trouble};
-use bytes::Bytes;
+use crate::rescue;
 use ghmesh_node::{Body, Node};
 use ghmesh_policy::webhook::MAX_PAYLOAD_BYTES;
 use ghmesh_policy::{Deliveries, Origins, WebhookEvent, WebhookSecret};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Method, Response, StatusCode, request};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -25,8 +24,6 @@ pub(crate) const PATH: &str = "/_ghmesh/webhook";
 const MAX_AT_ONCE: usize = 2;
 /// How long one may wait and be read. GitHub itself gives up after 10 s.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Longest event name that is repeated in a message, in characters.
-const MAX_SHOWN: usize = 50;
 
 /// Why a delivery was refused.
 #[derive(Debug, thiserror::Error)]
@@ -89,46 +86,43 @@ impl Hook {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// Takes one delivery. What it made stale is stale before this returns.
-    pub(crate) async fn receive(
+    /// The event that comes with a request; `None` where it has come before.
+    pub(crate) async fn delivery(
         &self,
         head: &request::Parts,
         body: Body,
-        node: &Node,
-        origins: &Origins,
-    ) -> Result<Response<Body>, Trouble> {
-        let delivery = self.delivery(head, body).await?;
-        let Some(event) = delivery else { return Ok(accepted("this delivery has come before")) };
-        let scopes = event.stale(origins);
-        let (count, name) = (scopes.len(), shown(&head.headers));
-        if scopes.is_empty() {
-            return Ok(accepted(&format!("{name} changes nothing that is kept here")));
-        }
-        node.invalidate(scopes).await;
-        tracing::debug!(event = name, scopes = count, "a webhook event made scopes stale");
-        Ok(accepted(&format!(
-            "what {name} may have changed is stale here and on the members of the mesh ({count} scopes)"
-        )))
-    }
-
-    /// The event that comes with a request; `None` where it has come before.
-    async fn delivery(&self, head: &request::Parts, body: Body) -> Result<Option<WebhookEvent>, WebhookError> {
+    ) -> Result<Option<WebhookEvent>, WebhookError> {
         let secret = self.secret.as_ref().ok_or(WebhookError::NotConfigured)?;
         if head.method != Method::POST {
             return Err(WebhookError::Method(head.method.clone()));
         }
         let headers = &head.headers;
         let signature = text(headers, "x-hub-signature-256").ok_or(WebhookError::SignatureMissing)?;
-        let read = async {
-            let _place = self.reading.acquire().await;
-            let body = whole(headers, body).await?;
-            if !secret.has_signed(&body, signature) {
-                return Err(WebhookError::Signature);
+        let body =
+            tokio::time::timeout(PATIENCE, self.read(headers, body)).await.map_err(|_| WebhookError::TooSlow)??;
+        if !secret.has_signed(&body, signature) {
+            return Err(WebhookError::Signature);
+        }
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        self.event(headers, &body)
+    }
+
+    /// The whole body, when it is its turn.
+    async fn read(&self, headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, WebhookError> {
+        let told = text(headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<u64>().ok());
+        if told.is_some_and(|length| length > MAX_PAYLOAD_BYTES as u64) {
+            return Err(WebhookError::TooLarge);
+        }
+        let _turn = self.reading.acquire().await;
+        let mut read = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let data = frame.map_err(WebhookError::Body)?.into_data().unwrap_or_default();
+            if read.len() + data.len() > MAX_PAYLOAD_BYTES {
+                return Err(WebhookError::TooLarge);
             }
-            self.taken.fetch_add(1, Ordering::Relaxed);
-            self.event(headers, &body)
-        };
-        tokio::time::timeout(PATIENCE, read).await.unwrap_or(Err(WebhookError::TooSlow))
+            read.extend_from_slice(&data);
+        }
+        Ok(read)
     }
 
     fn event(&self, headers: &HeaderMap, body: &[u8]) -> Result<Option<WebhookEvent>, WebhookError> {
@@ -142,18 +136,6 @@ impl Hook {
     }
 }
 
-async fn whole(headers: &HeaderMap, body: Body) -> Result<Bytes, WebhookError> {
-    let told = text(headers, CONTENT_LENGTH.as_str()).and_then(|length| length.parse::<u64>().ok());
-    if told.is_some_and(|length| length > MAX_PAYLOAD_BYTES as u64) {
-        return Err(WebhookError::TooLarge);
-    }
-    match Limited::new(body, MAX_PAYLOAD_BYTES).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(WebhookError::TooLarge),
-        Err(error) => Err(WebhookError::Body(error)),
-    }
-}
-
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
@@ -163,9 +145,17 @@ fn is_json(content_type: &str) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-/// The event's name, for a message.
-fn shown(headers: &HeaderMap) -> String {
-    text(headers, "x-github-event").unwrap_or_default().chars().take(MAX_SHOWN).collect()
+/// Does what an event says, and tells it. What it made stale is stale before this returns.
+pub(crate) async fn follow(event: Option<WebhookEvent>, origins: &Origins, node: Node) -> Response<Body> {
+    let Some(event) = event else { return accepted("this delivery has come before") };
+    let scopes = event.stale(origins);
+    let count = scopes.len();
+    if count == 0 {
+        return accepted("this event changes nothing that is kept here");
+    }
+    node.invalidate(scopes).await;
+    tracing::debug!(scopes = count, "a webhook event made something stale");
+    accepted(&format!("what this event may have changed is stale here and on the members of the mesh ({count} scopes)"))
 }
 
 fn accepted(message: &str) -> Response<Body> {
