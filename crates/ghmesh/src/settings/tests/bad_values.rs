@@ -151,8 +151,16 @@ const BAD_VALUES: [(&str, &str, &str); 44] = [
         "/repos/{owner}/{repo}",
         "freshness.routes = \"/repos/{owner}/{repo}\" is not a route and its time; write both, as in \"/repos/{owner}/{repo}/actions/runs = 15s\"",
     ),
-    ("FRESHNESS__ROUTES", "repos = 5m", "?"),
-    ("FRESHNESS__ROUTES", "/user = 9d", "?"),
+    (
+        "FRESHNESS__ROUTES",
+        "repos = 5m",
+        "freshness.routes = \"repos\" is refused: \"repos\" is not a path such as /repos/{owner}/{repo}/contents/{+path}: it must start with a slash",
+    ),
+    (
+        "FRESHNESS__ROUTES",
+        "/user = 9d",
+        "freshness.routes = \"/user\" is refused: \"777600s\" (for /user) is not a time of at most 7 days, such as 90, \"90s\" or \"5m\"",
+    ),
     ("POLICY__MODE", "on", "policy.mode = \"on\" is not known; write \"cache\", \"pass\" or \"offline\""),
     (
         "LOG__LEVEL",
