@@ -190,7 +190,7 @@ impl<'a> World<'a> {
         let flight = Flight { subject, callers: vec![now], ready: now, is_calling: false };
         self.nodes[node].flights.insert(lookup, flight);
         let max_age = self.ttl();
-        self.tell(node, Input::Lookup { lookup, subject, max_age });
+        self.tell(node, Input::Lookup { lookup, subject, max_age, follow: true });
     }
 
     fn step(&mut self, node: NodeIndex, lookup: LookupId, step: Step) {

@@ -111,6 +111,18 @@ async fn queries_under_way_are_joined_also_across_the_fleet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_credential_waits_for_another_s_query() {
+    let github = github().await;
+    let daemons = fleet(2, &github.url(), long_lived).await;
+    github.set_faults(vec![Fault::latency(2_000)]);
+    let pairs = [(0, tokens::ALICE), (1, tokens::ALICE_SECOND), (0, tokens::BOB)];
+    let asked = pairs.map(|(node, token)| ask(&daemons[node], token, TITLE, issue(1)));
+    assert!(futures::future::join_all(asked).await.iter().all(|answer| answer.status == 200));
+    let counters = github.counters();
+    assert_eq!((counters.calls(), counters.max_in_flight), (3, 3), "an answer proves nothing to who gets it next");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_one_node_has_asked_another_need_not() {
     let github = github().await;
     let daemons = fleet(2, &github.url(), long_lived).await;

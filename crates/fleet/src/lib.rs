@@ -94,6 +94,8 @@ pub enum Input {
         subject: Subject,
         /// The oldest confirmation that is of use.
         max_age: Duration,
+        /// Whether a body that is fetched for another credential would help, so that it is worth waiting for.
+        follow: bool,
     },
     /// The flight ended and shares what it stored: the origin answered 200 or 304.
     Fetched {

@@ -62,12 +62,14 @@ pub(crate) struct Lookup {
     pub(crate) patience: Option<Millis>,
     /// The member that granted its lease behind another credential's fetch, and when that should be done.
     pub(crate) behind: Option<(MemberId, Millis)>,
+    /// Whether it may follow another credential's fetch.
+    pub(crate) follow: bool,
     /// Whether it has followed another credential's fetch. It does so only once.
     pub(crate) followed: bool,
 }
 
 impl Lookup {
-    pub(crate) fn new(subject: Subject, max_age: Duration) -> Self {
+    pub(crate) fn new(subject: Subject, max_age: Duration, follow: bool) -> Self {
         Lookup {
             subject,
             max_age,
@@ -80,6 +82,7 @@ impl Lookup {
             restarted: false,
             patience: None,
             behind: None,
+            follow,
             followed: false,
         }
     }

@@ -94,7 +94,9 @@ impl Fleet {
     /// Takes one input and appends what is to be done.
     pub fn handle(&mut self, input: Input, now: Millis, out: &mut Vec<Output>) {
         match input {
-            Input::Lookup { lookup, subject, max_age } => self.begin(lookup, subject, max_age, now, out),
+            Input::Lookup { lookup, subject, max_age, follow } => {
+                self.begin(lookup, Lookup::new(subject, max_age, follow && self.follow), now, out);
+            }
             Input::Fetched { lookup, took } => self.fetched(lookup, took, now, out),
             Input::Found { lookup } => self.found(lookup, now, out),
             Input::Ended { lookup, unshareable } => self.ended(lookup, unshareable, now, out),
@@ -154,9 +156,9 @@ impl Fleet {
 
     // A lookup, from its beginning on.
 
-    fn begin(&mut self, id: LookupId, subject: Subject, max_age: Duration, now: Millis, out: &mut Vec<Output>) {
+    fn begin(&mut self, id: LookupId, lookup: Lookup, now: Millis, out: &mut Vec<Output>) {
         self.remove(id);
-        self.lookups.insert(id, Lookup::new(subject, max_age));
+        self.lookups.insert(id, lookup);
         if self.members.is_empty() {
             return self.fetch(id, FetchReason::Alone, now, out);
         }
@@ -379,7 +381,7 @@ impl Fleet {
 
     /// The fetch for another credential that a lookup is to wait for, if any: who told of it, and for how long to wait.
     fn to_follow(&self, lookup: &Lookup, reason: FetchReason, now: Millis) -> Option<(Option<MemberId>, Millis)> {
-        if !self.follow || lookup.followed || reason == FetchReason::Waited {
+        if !lookup.follow || lookup.followed || reason == FetchReason::Waited {
             return None;
         }
         let here = self.ahead(&lookup.subject, now).map(|(_, until)| (None, until));

@@ -46,7 +46,7 @@ pub(crate) enum Step {
 
 /// What the task receives.
 pub(crate) enum Command {
-    Lookup { lookup: LookupId, subject: Subject, max_age: Duration, steps: mpsc::Sender<Step> },
+    Lookup { lookup: LookupId, subject: Subject, max_age: Duration, follow: bool, steps: mpsc::Sender<Step> },
     Input(Input),
     Answered { ask: AskId, from: MemberId, answer: Option<Response> },
     Inquired { from: MemberId, subject: Subject, lease: bool, on_hand: OnHand, replier: Replier },
@@ -102,12 +102,12 @@ impl Coordinator {
         coordinator
     }
 
-    /// Begins to look for `subject` among the members.
-    pub(crate) async fn search(&self, subject: Subject, max_age: Duration) -> Search {
+    /// Begins to look for `subject` among the members. `follow`: what is fetched for another credential would help.
+    pub(crate) async fn search(&self, subject: Subject, max_age: Duration, follow: bool) -> Search {
         let lookup = LookupId(self.lookups.fetch_add(1, Ordering::Relaxed));
         let (steps, receiver) = mpsc::channel(STEPS);
         // Where the task is overloaded the command is lost, the sender with it, and the search says: fetch.
-        let _ = self.commands.try_send(Command::Lookup { lookup, subject, max_age, steps });
+        let _ = self.commands.try_send(Command::Lookup { lookup, subject, max_age, follow, steps });
         Search { lookup: Some(lookup), steps: receiver, commands: self.commands.clone() }
     }
 
@@ -224,9 +224,9 @@ impl Task {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Lookup { lookup, subject, max_age, steps } => {
+            Command::Lookup { lookup, subject, max_age, follow, steps } => {
                 self.flights.insert(lookup, steps);
-                self.input(Input::Lookup { lookup, subject, max_age });
+                self.input(Input::Lookup { lookup, subject, max_age, follow });
             }
             Command::Input(input) => {
                 self.forget(&input);

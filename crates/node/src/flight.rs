@@ -25,7 +25,7 @@ impl Inner {
         if let Some(landed) = self.complete(read, members, None).await {
             return Flown::Landed(landed, None);
         }
-        let mut search = members.coordinator.search(subject, self.max_age(read)).await;
+        let mut search = members.coordinator.search(subject, self.max_age(read), self.borrows(read)).await;
         match self.found(read, members, subject, &mut search).await {
             Some(landed) => {
                 search.found();

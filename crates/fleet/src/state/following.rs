@@ -112,10 +112,12 @@ fn nobody_follows_one_that_follows() {
 
 #[test]
 fn where_bodies_are_of_no_use_to_others_nobody_follows() {
-    let mut bench = alone(false);
-    let first = Subject { key: ghmesh_model::WireKey([1; 32]), fingerprint: F };
-    bench.look_up(1, first);
-    bench.now.0 += 5;
-    let lookup = Input::Lookup { lookup: LookupId(2), subject: of_another(first), max_age: TTL };
-    assert_eq!(bench.give(lookup), [fetch(2, FetchReason::Alone)]);
+    for (everywhere, here) in [(false, true), (true, false)] {
+        let mut bench = alone(everywhere);
+        let first = Subject { key: ghmesh_model::WireKey([1; 32]), fingerprint: F };
+        bench.look_up(1, first);
+        bench.now.0 += 5;
+        let lookup = Input::Lookup { lookup: LookupId(2), subject: of_another(first), max_age: TTL, follow: here };
+        assert_eq!(bench.give(lookup), [fetch(2, FetchReason::Alone)]);
+    }
 }

@@ -219,7 +219,7 @@ fn who_fetches_says_so_whatever_the_reason() {
         out
     };
     let subject = Bench::new().subject(false);
-    let alone = give(Input::Lookup { lookup: LookupId(1), subject, max_age: TTL });
+    let alone = give(Input::Lookup { lookup: LookupId(1), subject, max_age: TTL, follow: true });
     assert_eq!(alone, [fetch(1, FetchReason::Alone)]);
     give(Input::Joined { member: member(2) });
     assert_eq!(give(inquired(1, 2, subject, true)), [replied(1, Reply::Coming { wait: SPAN })]);

@@ -38,7 +38,7 @@ impl Bench {
     }
 
     pub(super) fn look_up(&mut self, number: u64, subject: Subject) -> Vec<Output> {
-        self.give(Input::Lookup { lookup: LookupId(number), subject, max_age: TTL })
+        self.give(Input::Lookup { lookup: LookupId(number), subject, max_age: TTL, follow: true })
     }
 
     pub(super) fn ranked(&self, subject: &Subject) -> Vec<MemberId> {
@@ -73,7 +73,7 @@ fn a_node_alone_fetches_at_once() {
     let mut fleet = Fleet::new(Config { me: member(0), follow: true });
     let mut out = Vec::new();
     let subject = Subject { key: WireKey([1; 32]), fingerprint: F };
-    fleet.handle(Input::Lookup { lookup: LookupId(1), subject, max_age: TTL }, Millis(5), &mut out);
+    fleet.handle(Input::Lookup { lookup: LookupId(1), subject, max_age: TTL, follow: true }, Millis(5), &mut out);
     assert_eq!(out, [Output::Fetch { lookup: LookupId(1), reason: FetchReason::Alone }]);
 }
 
