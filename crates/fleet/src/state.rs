@@ -71,6 +71,7 @@ pub struct Fleet {
     doubts: Doubts,
     counters: Counters,
     last_ask: u64,
+    last_turn: u64,
 }
 
 impl Fleet {
@@ -88,6 +89,7 @@ impl Fleet {
             doubts: Doubts::default(),
             counters: Counters::default(),
             last_ask: 0,
+            last_turn: 0,
         }
     }
 

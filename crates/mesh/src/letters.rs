@@ -111,7 +111,7 @@ fn records_of(request: &Request) -> &[Shared] {
 
 fn records_in(response: &Response) -> &[Shared] {
     match response {
-        Response::Have { records } | Response::Lease { known: records, .. } => records,
+        Response::Have { records } | Response::Lease { known: records, .. } | Response::Known { records } => records,
         Response::Coming { .. } | Response::Body { .. } | Response::Ok | Response::No => &[],
     }
 }

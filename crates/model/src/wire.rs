@@ -348,4 +348,9 @@ pub enum Response {
     Ok,
     /// Not here: no such body, or this node can't say now. Go on without it.
     No,
+    /// [`Response::No`], but what it has of the same key for other credentials, as in [`Response::Lease`].
+    Known {
+        /// Without bodies.
+        records: Vec<Shared>,
+    },
 }

@@ -257,10 +257,12 @@ impl Task {
             }
             Some(Response::Coming { wait_ms }) => Some(Answer::Coming { wait: Duration::from_millis(wait_ms) }),
             Some(Response::Lease { behind_ms, known, .. }) => {
-                if let Some(lookup) = self.fleet.asked_for(ask).filter(|_| !known.is_empty()) {
-                    self.step(lookup, Step::Learn(known));
-                }
+                self.learn(ask, known);
                 Some(Answer::Lease { behind: behind_ms.map(Duration::from_millis) })
+            }
+            Some(Response::Known { records }) => {
+                self.learn(ask, records);
+                Some(Answer::No)
             }
             Some(Response::No) => Some(Answer::No),
             Some(Response::Body { .. } | Response::Ok) | None => None,
@@ -270,6 +272,13 @@ impl Task {
             None => Input::AskFailed { ask },
         });
         self.answers.remove(&ask);
+    }
+
+    /// Hands what was fetched for other credentials to the flight for which it was asked.
+    fn learn(&mut self, ask: AskId, known: Vec<Shared>) {
+        if let Some(lookup) = self.fleet.asked_for(ask).filter(|_| !known.is_empty()) {
+            self.step(lookup, Step::Learn(known));
+        }
     }
 
     fn input(&mut self, input: Input) {
@@ -324,7 +333,8 @@ impl Task {
         let Some((OnHand { held, known }, replier)) = self.inquiries.remove(&inquiry) else { return };
         replier.reply(match (reply, held) {
             (Reply::Have, Some(records)) => Response::Have { records },
-            (Reply::Have, None) | (Reply::No, _) => Response::No,
+            (Reply::Have, None) | (Reply::No, _) if known.is_empty() => Response::No,
+            (Reply::Have, None) | (Reply::No, _) => Response::Known { records: known },
             (Reply::Coming { wait }, _) => Response::Coming { wait_ms: millis(wait) },
             (Reply::Lease { span, behind }, _) => {
                 Response::Lease { lease_ms: millis(span), behind_ms: behind.map(millis), known }

@@ -220,7 +220,7 @@ impl Inner {
         match request {
             Request::Have { key, fingerprint, max_age_ms, lease } => {
                 let subject = Subject { key, fingerprint };
-                let on_hand = self.on_hand(members, subject, Duration::from_millis(max_age_ms), lease);
+                let on_hand = self.on_hand(members, subject, Duration::from_millis(max_age_ms));
                 members.coordinator.inquire(from, subject, lease, on_hand, replier);
             }
             Request::Deliver { records } => {
@@ -241,9 +241,9 @@ impl Inner {
         }
     }
 
-    fn on_hand(&self, members: &Members, subject: Subject, max_age: Duration, lease: bool) -> OnHand {
+    fn on_hand(&self, members: &Members, subject: Subject, max_age: Duration) -> OnHand {
         let held = self.offered(members, subject, max_age);
-        let helps = held.is_none() && lease && self.config.sharing.borrows();
+        let helps = held.is_none() && self.config.sharing.borrows();
         let known = if helps { members.exchange.known(subject) } else { Vec::new() };
         OnHand { held, known }
     }

@@ -84,10 +84,12 @@ pub fn lifetime(read: &Read, config: &Freshness, entry: &Entry) -> Duration {
     Stored::of(entry).lifetime(read, config, entry)
 }
 
-/// The oldest confirmation that is worth asking a member for, for this caller, while there is no entry to tell more.
+/// The oldest confirmation that is worth asking a member for, for this caller, while there is no entry to tell more. It is
+/// fresh here wherever in its jitter this node ends it: one that came and were refused would cost the lookup.
 pub fn oldest_wanted(read: &Read, config: &Freshness) -> Duration {
     let directives = &read.caller.directives;
-    let lifetime = directives.ttl.unwrap_or_else(|| base(read, config, None)).min(config.proof_ttl);
+    let own = || ended_soonest(base(read, config, None).min(config.proof_ttl));
+    let lifetime = directives.ttl.map_or_else(own, |ttl| ttl.min(config.proof_ttl));
     let wanted = lifetime.min(directives.max_age.unwrap_or(Duration::MAX));
     wanted.saturating_sub(directives.min_fresh.unwrap_or_default())
 }
@@ -109,6 +111,11 @@ fn of_table(route: &Route, config: &Freshness, entry: Option<&Entry>) -> Duratio
     let Some(entry) = entry else { return route.ttl };
     let ttl = route.lifetime(entry.facts.settled);
     if config.adaptive { adaptive::ttl(&entry.history, ttl, config.target_staleness) } else { ttl }
+}
+
+/// What is left of a lifetime that ends as early as jitter ever lets it.
+fn ended_soonest(ttl: Duration) -> Duration {
+    ttl - ttl / JITTER
 }
 
 /// Up to a tenth less, the same for each look at the same entry: by its key and the moment of its confirmation, which is another

@@ -97,6 +97,16 @@ fn on_one_node_the_second_credential_follows_the_first() {
 }
 
 #[test]
+fn of_two_credentials_in_the_same_moment_the_second_follows() {
+    let mut bench = alone(true);
+    let first = Subject { key: ghmesh_model::WireKey([1; 32]), fingerprint: F };
+    assert_eq!(bench.look_up(1, first), [fetch(1, FetchReason::Alone)]);
+    assert_eq!(bench.look_up(2, of_another(first)), [], "no millisecond has passed");
+    let fetched = bench.give(Input::Fetched { lookup: LookupId(1), took: Duration::from_millis(80) });
+    assert_eq!(fetched, [fetch(2, FetchReason::Alone)]);
+}
+
+#[test]
 fn nobody_follows_one_that_follows() {
     let mut bench = alone(true);
     let first = Subject { key: ghmesh_model::WireKey([1; 32]), fingerprint: F };

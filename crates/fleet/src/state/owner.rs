@@ -45,15 +45,15 @@ impl Fleet {
         if !self.follow {
             return None;
         }
-        let granted = self.running(subject, now).map(|own| own.granted);
+        let turn = self.running(subject, now).map(|own| own.turn);
         let is_ahead = |other: &Subject, lease: &Lease| {
             other != subject
                 && lease.until > now
-                && granted.is_none_or(|granted| lease.granted < granted)
+                && turn.is_none_or(|turn| lease.turn < turn)
                 && !self.follows(lease.holder)
         };
         let of_this_key = self.leases.range(of_key(subject.key)).filter(|(other, lease)| is_ahead(other, lease));
-        of_this_key.min_by_key(|(_, lease)| lease.granted).map(|(other, lease)| (*other, lease.until))
+        of_this_key.min_by_key(|(_, lease)| lease.turn).map(|(other, lease)| (*other, lease.until))
     }
 
     fn follows(&self, holder: Holder) -> bool {
@@ -74,7 +74,8 @@ impl Fleet {
 
     pub(super) fn lease_out(&mut self, subject: Subject, holder: Holder, now: Millis) -> Duration {
         let earlier = self.take_lease(&subject);
-        let lease = Lease::new(holder, now, self.budgets.lease(), earlier);
+        self.last_turn += 1;
+        let lease = Lease::new(holder, now, self.budgets.lease(), self.last_turn, earlier);
         let until = lease.until;
         if self.leases.len() < MAX_LEASES {
             self.leases.insert(subject, lease);

@@ -137,7 +137,7 @@ fn what_a_hash_names_lasts_as_long_as_the_proof() {
     for default_ttl in [None, Some(second(5))] {
         let config = Freshness { default_ttl, ..Freshness::default() };
         assert!(is_about(lifetime(&blob, &config, &entry), 3600));
-        assert_eq!(oldest_wanted(&blob, &config), second(3600));
+        assert_eq!(oldest_wanted(&blob, &config), second(3240));
         assert_eq!(verdict(&blob, &config, &entry, after(3600)), Verdict::MustRevalidate);
     }
     let never = Freshness { default_ttl: Some(Duration::ZERO), ..Freshness::default() };
@@ -147,9 +147,9 @@ fn what_a_hash_names_lasts_as_long_as_the_proof() {
 #[test]
 fn members_are_asked_for_what_this_caller_would_use() {
     let wanted = |request: &[Pair<'_>]| oldest_wanted(&read(RUNS, request), &Freshness::default()).as_secs();
-    assert_eq!(wanted(&[]), 60);
+    assert_eq!(wanted(&[]), 54, "an older one may have ended here");
     assert_eq!(wanted(&[("cache-control", "max-age=10")]), 10);
-    assert_eq!(wanted(&[("cache-control", "min-fresh=20")]), 40);
+    assert_eq!(wanted(&[("cache-control", "min-fresh=20")]), 34);
     assert_eq!(wanted(&[("x-gh-cache-ttl", "2h")]), 3600);
 }
 

@@ -109,5 +109,6 @@ pub(super) fn response() -> impl Strategy<Value = Response> {
         (any::<u64>(), bytes(300)).prop_map(|(length, bytes)| Response::Body { length, bytes }),
         Just(Response::Ok),
         Just(Response::No),
+        vec(shared(), 0..3).prop_map(|records| Response::Known { records }),
     ]
 }
