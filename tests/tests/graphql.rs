@@ -201,6 +201,8 @@ async fn trap_3_and_threat_20_what_is_no_plain_query_passes_and_is_never_stored(
         r#"{"query":"{viewer{login}}","query":"{viewer{id}}"}"#.to_owned(),
         format!("[{plain}]"),
         "{viewer".to_owned(),
+        json!({ "query": format!("{}{}", "{a".repeat(20_000), "}".repeat(20_000)) }).to_string(),
+        "[".repeat(200_000),
         padded,
     ];
     for body in bodies {
@@ -269,6 +271,24 @@ async fn a_rest_write_makes_graphql_answers_stale_that_show_what_was_written() {
         let heard = async || (shown(&daemons[1], &variables).await == wanted).then_some(());
         eventually("the other node has heard of it", heard).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_10_a_query_under_way_during_a_write_is_no_answer_to_who_asks_after_it() {
+    let github = github().await;
+    let daemon = alone(&github).await;
+    let former = json!({ "owner": "octo", "name": "old-hello", "number": 4 });
+    github.set_faults(vec![Fault { path: "/graphql".to_owned(), ..Fault::latency(3_000).times(1) }]);
+    let after_it_has_begun = async {
+        eventually("the query is under way", async || (github.counters().in_flight == 1).then_some(())).await;
+        let request = client::request(Method::PATCH, "/repos/octo/hello/issues/4", Some(tokens::ALICE));
+        assert_eq!(daemon.send(request, r#"{"title":"Written meanwhile"}"#).await.status, 200);
+        ask(&daemon, tokens::ALICE, TITLE, former.clone()).await
+    };
+    let (before, after) = futures::join!(ask(&daemon, tokens::ALICE, TITLE, former.clone()), after_it_has_begun);
+    let title = |answer: &Answer| answer.json()["data"]["repository"]["issue"]["title"].clone();
+    assert_ne!(title(&before), "Written meanwhile", "GitHub had answered it before");
+    assert_eq!(title(&after), "Written meanwhile");
 }
 
 #[tokio::test]
