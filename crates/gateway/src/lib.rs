@@ -1,4 +1,4 @@
-//! The HTTP front of a node: HTTP/1.1 over TCP and a unix socket.
+//! The HTTP front of a node: HTTP/1.1 and, for clients that know beforehand, HTTP/2, over TCP and a unix socket.
 //!
 //! [`Gateway::handle`] answers one request: its own pages under `/_ghmesh/` and GitHub's webhooks itself, everything else as
 //! `policy` classifies it, from the `node`, with the API's URLs written as the caller's. [`Server`] brings it requests: listeners,
@@ -16,6 +16,7 @@ mod metrics;
 mod outgoing;
 mod parser_errors;
 mod places;
+mod preface;
 mod rescue;
 mod serve;
 mod stall;

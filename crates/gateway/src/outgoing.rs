@@ -47,13 +47,12 @@ pub(crate) struct View {
 impl View {
     /// The view of whoever asked for this.
     pub(crate) fn of(plan: &Plan) -> Self {
-        match plan {
-            Plan::Read(read) => {
-                let is_root = read.target.resource.as_ref().is_some_and(|resource| resource.path == "/");
-                View { base: read.caller.base.clone(), is_root }
-            }
-            Plan::Pass(pass) => View { base: pass.base.clone(), is_root: false },
-        }
+        let (base, target) = match plan {
+            Plan::Read(read) => (&read.caller.base, &read.target),
+            Plan::Pass(pass) => (&pass.base, &pass.target),
+        };
+        let is_root = target.resource.as_ref().is_some_and(|resource| resource.path == "/");
+        View { base: base.clone(), is_root }
     }
 
     /// Whether bodies must come in plain text, to be rewritten.
@@ -195,7 +194,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
-    use ghmesh_policy::{Listener, Origins, Plan, PolicyConfig, classify};
+    use ghmesh_policy::{Listener, Origins, PolicyConfig, classify};
     use http::Request;
     use http_body_util::StreamBody;
 
