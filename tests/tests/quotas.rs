@@ -125,6 +125,9 @@ async fn trap_11_and_threat_22_a_retry_after_that_one_node_sees_stops_all() {
         let seconds: u64 = held_back.header("retry-after").parse().expect("seconds");
         assert!((1..=51).contains(&seconds), "{seconds}");
         assert!(held_back.json()["message"].as_str().unwrap_or_default().contains("secondary rate limit"));
+        assert_eq!(held_back.header("cache-status"), "ghmesh; fwd=miss; detail=limited");
+        let documented = held_back.json()["documentation_url"].as_str().unwrap_or_default().to_owned();
+        assert!(documented.ends_with("secondary-rate-limits"), "how go-github knows it: {documented}");
         assert!(daemon.count("held_back").await >= 1);
     }
     for daemon in [one, two] {

@@ -247,10 +247,12 @@ impl Inner {
     /// Writes the freshest known state of the bucket that a call would have been charged to.
     pub(crate) fn write_limits(&self, read: &Read, headers: &mut HeaderMap) {
         let (host, account, bucket) = (&read.target.authority, self.fingerprint(read), bucket_of(read));
-        if !self.origin.knows(host, account) {
+        let mut standing = self.origin.standing(host, account, bucket);
+        if standing.is_none() && !self.origin.knows(host, account) {
             self.present(host, &read.credential, account);
+            standing = self.origin.standing(host, account, bucket);
         }
-        if let Some(standing) = self.origin.standing(host, account, bucket) {
+        if let Some(standing) = standing {
             budget::write_headers(headers, bucket, &standing);
         }
     }
