@@ -121,7 +121,10 @@ fn audit(store: &Store) {
     assert!(usage.entries <= usage.max_entries && usage.bytes <= store.shared().config.max_bytes, "{usage:?}");
 }
 
-fn known_rows(transaction: &ReadTransaction) -> Result<BTreeSet<([u8; 32], u64, [u8; 32])>, redb::Error> {
+/// Name of the group, place in it, name of the slot.
+type KnownRow = ([u8; 32], u64, [u8; 32]);
+
+fn known_rows(transaction: &ReadTransaction) -> Result<BTreeSet<KnownRow>, redb::Error> {
     let mut known = BTreeSet::new();
     for row in transaction.open_table(rows::KNOWN)?.iter()? {
         let (name, _) = row?;
