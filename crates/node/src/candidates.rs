@@ -135,3 +135,6 @@ pub(crate) fn latest_of_each(mut entries: Vec<(Slot, Arc<Entry>)>, own: Option<B
     }
     chosen
 }
+
+#[cfg(test)]
+mod tests;
