@@ -137,6 +137,17 @@ async fn trap_4_and_threat_8_a_revoked_token_reads_nothing_more_from_the_cache_a
     nothing_is_left(&one, &all, tokens::ALICE).await;
 }
 
+#[tokio::test]
+async fn trap_4_a_401_to_nobody_takes_nothing_back() {
+    let github = github().await;
+    let daemon = alone(&github).await;
+    let anonymous = async |path: &str| daemon.send(client::request(Method::GET, path, None), "").await;
+    anonymous(PATH).await;
+    assert!(anonymous(PATH).await.is_hit());
+    assert_eq!(anonymous("/user").await.status, 401);
+    assert!(anonymous(PATH).await.is_hit(), "there is no credential that could have been revoked");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn trap_4_and_threat_8_a_lost_repository_is_gone_under_all_its_names_also_after_a_restart() {
     let lost = ["/repos/octo/secret", "/repos/Octo/SECRET", "/repos/octo/secret/branches"];

@@ -263,12 +263,6 @@ impl GraphQlRead {
         self.names.repositories.iter().map(|(owner, name)| (owner.as_str(), name.as_str()))
     }
 
-    /// Whether its answer depends on who asks even among those who may read the same: it asks for the viewer, the viewer's
-    /// rights, or for lists that hold what a caller may see.
-    pub fn is_who_dependent(&self) -> bool {
-        self.names.who_dependent || self.names.open
-    }
-
     /// Whether a change to any repository may show in it.
     fn is_open(&self) -> bool {
         let names = [self.names.repositories.len(), self.names.logins.len(), self.names.node_ids.len()];

@@ -129,7 +129,7 @@ const MUTATION: &[u8] = b"mutation";
 
 /// Whether a whole GraphQL request body that could not be read may hold a mutation: the word can't be missing from one. A query
 /// that merely mentions it counts as one.
-pub fn graphql_may_mutate(body: &[u8]) -> bool {
+pub(crate) fn graphql_may_mutate(body: &[u8]) -> bool {
     let plain = body.windows(MUTATION.len()).any(|window| window == MUTATION);
     plain
         || (body.windows(2).any(|window| window == b"\\u")

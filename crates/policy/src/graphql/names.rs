@@ -19,8 +19,6 @@ pub(super) struct Names {
     /// It may show repositories that it doesn't name: it starts elsewhere than at `repository(owner:, name:)`, or by names
     /// that can't be read here.
     pub(super) open: bool,
-    /// Its answer depends on who asks, beyond what they may read: it asks for the viewer or for the viewer's rights.
-    pub(super) who_dependent: bool,
 }
 
 /// The arguments of one field that are texts.
@@ -45,7 +43,6 @@ impl Names {
 
     fn add(&mut self, reader: &Reader<'_>, field: &Field) {
         let arguments = reader.arguments(field);
-        self.who_dependent |= name_of(field).starts_with("viewer");
         self.logins.extend(arguments.one("login").or_else(|| arguments.one("owner")).map(str::to_owned));
         if let Some(repository) = arguments.repository().or_else(|| reader.repository_below_login(field, &arguments)) {
             self.repositories.insert(repository);

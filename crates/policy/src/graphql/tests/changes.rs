@@ -116,18 +116,6 @@ fn node_ids_in_arguments_are_scopes() {
 }
 
 #[test]
-fn who_asks_is_asked() {
-    for document in [
-        "{viewer{login}}",
-        "{repository(owner:\"o\",name:\"r\"){viewerPermission}}",
-        "{search(query:\"x\",type:ISSUE,first:1){issueCount}}",
-    ] {
-        assert!(asked(document, json!({})).is_who_dependent(), "{document}");
-    }
-    assert!(!pulls("o", "r").is_who_dependent());
-}
-
-#[test]
 fn a_rest_write_makes_graphql_answers_stale() {
     let (named, other) = (pulls("o", "r"), pulls("o", "s"));
     let open = asked("{viewer{login}}", json!({}));
