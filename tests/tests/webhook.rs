@@ -194,6 +194,9 @@ async fn threat_21_what_one_node_hears_is_stale_on_the_others_and_free_to_confir
     assert_eq!(github.counters().charged(), charged);
 }
 
+/// Headers, the status that they lead to, and words of its message.
+type Refused<'a> = (&'a [(&'a str, &'a str)], u16, &'a str);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn threat_21_what_is_not_signed_or_makes_no_sense_is_refused_in_words_and_changes_nothing() {
     let github = github().await;
@@ -203,7 +206,7 @@ async fn threat_21_what_is_not_signed_or_makes_no_sense_is_refused_in_words_and_
     let body = about_hello(1).to_string();
     let other = signature("another secret, as long as ours", body.as_bytes());
     let of_other_body = signature(SECRET, b"{}");
-    let cases: [(&[(&str, &str)], u16, &str); 8] = [
+    let cases: [Refused<'_>; 8] = [
         (&[("x-hub-signature-256", "")], 401, "no X-Hub-Signature-256"),
         (&[("x-hub-signature-256", &other)], 401, "differ"),
         (&[("x-hub-signature-256", &of_other_body)], 401, "differ"),

@@ -1,4 +1,5 @@
 //! HTTP/2 with prior knowledge, over TCP and the unix socket.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
