@@ -136,7 +136,12 @@ impl Outside {
             Act::Lookup(key) => {
                 let lookup = LookupId(self.number());
                 self.flights.insert(lookup, (false, 0));
-                self.give(Input::Lookup { lookup, subject: subject(key), max_age: Duration::from_secs(60), follow: true });
+                self.give(Input::Lookup {
+                    lookup,
+                    subject: subject(key),
+                    max_age: Duration::from_secs(60),
+                    follow: true,
+                });
             }
             Act::Answer(index, answer) => {
                 if let Some(ask) = self.ask(index) {
