@@ -207,7 +207,7 @@ async fn a_github_that_is_down_makes_nobody_read_what_is_stale() {
             let victim = daemon.get(path, tokens::ALICE).await;
             assert_eq!(victim.header("cache-status"), "ghmesh; hit; detail=stale", "{path}");
         }
-        all_tricks(&daemon, &[ISSUE, LIST]).await;
+        all_tricks(&daemon, &[ISSUE]).await;
     }
     github.shutdown().await;
     let daemon = daemon.kill().await.start().await;
@@ -237,6 +237,38 @@ async fn other_names_of_a_repository_give_nothing() {
     assert_eq!(one.get("/repos/octo/hidden/issues/1", tokens::ALICE).await.status, 200);
     plain_tricks(&one, &renamed).await;
     plain_tricks(&two, &renamed).await;
+}
+
+/// A query for what only some may see, and one that differs in nothing but its layout: the same to the cache.
+const QUERIES: [&str; 2] = [
+    r#"{"query":"query { repository(owner: \"octo\", name: \"secret\") { nameWithOwner issue(number: 1) { title } } }"}"#,
+    r#"{"query":"query{repository(owner:\"octo\",name:\"secret\"){nameWithOwner,issue(number:1){title}}}"}"#,
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn graphql_answers_are_their_credentials_own() {
+    let github = github().await;
+    let nodes = pair(&github).await;
+    let query = |authorization: Option<&str>| {
+        request(Method::POST, "/graphql", authorization).header("content-type", "application/json")
+    };
+    let victim = Some("token ghp_alice0000000000000000000000000000000");
+    for daemon in &nodes {
+        let read = daemon.send(query(victim), QUERIES[0]).await;
+        assert_eq!(read.json()["data"]["repository"]["nameWithOwner"], "octo/secret", "{read:?}");
+    }
+    assert!(nodes[1].send(query(victim), QUERIES[1]).await.is_hit(), "it is kept");
+    let title = nodes[0].get(ISSUE, tokens::ALICE).await.json()["title"].as_str().expect("a title").to_owned();
+    for daemon in &nodes {
+        for (attacker, document) in ATTACKERS.iter().flat_map(|attacker| QUERIES.map(|document| (attacker, document))) {
+            for (name, value) in &TRICKS[..5] {
+                let answer = daemon.send(query(*attacker).header(*name, *value), document).await;
+                let text = String::from_utf8_lossy(&answer.body);
+                assert!(!answer.is_hit() && !text.contains(&title), "{attacker:?} with {name}: {value}: {text}");
+                assert!(answer.json()["data"]["repository"].is_null(), "{attacker:?}: {text}");
+            }
+        }
+    }
 }
 
 /// From now on the token may read no private repository.
