@@ -19,4 +19,5 @@ if [ ! -x "$bin/gh" ]; then
   (cd "$source" && go build -trimpath -mod=readonly -ldflags "-X github.com/cli/cli/v2/internal/build.Version=${version#v}" -o "$bin/gh" ./cmd/gh)
 fi
 "$bin/gh" --version | head -n 1
-PATH="$bin:$PATH" cargo test --quiet --locked -p ghmesh-tests --test gh
+# gh 2.63 keeps the time of `gh api --cache` to itself: ghmesh is told nothing of it.
+PATH="$bin:$PATH" cargo test --quiet --locked -p ghmesh-tests --test gh -- --include-ignored --skip gh_api_cache

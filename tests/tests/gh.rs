@@ -200,7 +200,9 @@ async fn gh_auth_status_says_who_is_logged_in() {
     let stand = Stand::new().await;
     let said = stand.both(tokens::ALICE, &["auth", "status"]).await;
     let text = format!("{}{}", said.stdout, said.stderr);
-    assert!(said.status == Some(0) && text.contains("Logged in to github.com as alice"), "{text}");
+    // "as alice" in gh 2.23, "account alice" in 2.63.
+    let logged_in = text.lines().any(|line| line.contains("Logged in to github.com ") && line.contains(" alice "));
+    assert!(said.status == Some(0) && logged_in, "{text}");
     let said = stand.both(tokens::REVOKED, &["auth", "status"]).await;
     assert_eq!(said.status, Some(1), "{said:?}");
 }
