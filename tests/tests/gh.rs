@@ -33,7 +33,7 @@ impl Gh {
             gh.env(name, self.0.path());
         }
         let output = gh.env("GH_TOKEN", token).current_dir(self.0.path()).output().await.expect("gh is installed");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let text = |bytes: &[u8]| without_elapsed(&String::from_utf8_lossy(bytes));
         Said { status: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
 
@@ -47,6 +47,20 @@ impl Gh {
         assert_eq!(said.status, Some(0), "gh {arguments:?}: {}{}", said.stdout, said.stderr);
         said.stdout
     }
+}
+
+/// What `gh` printed without the time that a run has taken so far, which is another one each second.
+fn without_elapsed(text: &str) -> String {
+    let is_elapsed = |field: &str| {
+        field.contains('h')
+            && field.ends_with('s')
+            && field.bytes().all(|byte| byte.is_ascii_digit() || b"hms".contains(&byte))
+    };
+    let line = |line: &str| {
+        let fields = line.split('\t').map(|field| if is_elapsed(field) { "elapsed" } else { field });
+        fields.collect::<Vec<_>>().join("\t")
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A GitHub, a daemon before it, and a `gh` on each.
