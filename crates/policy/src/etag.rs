@@ -23,7 +23,7 @@ const HASHED: [header::HeaderName; 3] = [header::ACCEPT, header::AUTHORIZATION, 
 /// Most tags read out of one `If-None-Match`; the rest counts as not sent, which costs a body.
 const MAX_TAGS: usize = 64;
 
-/// Which request headers are part of P: those of [`HASHED`] that a `Vary` lists.
+/// Which request headers are part of P: those of `HASHED` that a `Vary` lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hashed([bool; 3]);
 

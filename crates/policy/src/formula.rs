@@ -1,7 +1,7 @@
 //! Where the formula of [`crate::etag`] holds, and under which `Vary` to compute.
 //!
 //! GitHub documents neither. So what this node sees in GitHub's own answers to it decides, for each family of routes of each
-//! API, and never what a peer says: [`FormulaBook::saw`] takes every answer from the origin, [`FormulaBook::offer`] says how
+//! API, and never what a peer says: [`FormulaBook::saw`] takes every answer from the origin, [`FormulaBook::hashed`] says how
 //! to compute, or that only an ETag may be offered that GitHub gave to this credential here.
 //!
 //! # Which prefix is safe
