@@ -3,14 +3,12 @@
 use bytes::Bytes;
 use ghmesh_github_sim::tokens::{self, Private, TokenSeed};
 use ghmesh_github_sim::{Config, Fault, Mutation, Sim};
-use ghmesh_mesh::{Author, Event, Identity, Mesh};
-use ghmesh_model::wire::{Record, Request, Response, Shared, Stored, Validation};
-use ghmesh_model::{Fingerprint, Representation};
-use ghmesh_seal::{Cost, KeyRing, Secret, derive};
+use ghmesh_model::wire::{Response, Shared, Validation};
 use ghmesh_tests::daemon::fleet;
-use ghmesh_tests::{Answer, Daemon, DaemonBuilder, SECRET, client, eventually};
+use ghmesh_tests::forger::{Forge, Forger};
+use ghmesh_tests::{Answer, Daemon, DaemonBuilder, client, eventually};
 use http::Method;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// What the victims read and the attackers may not.
 const ISSUE: &str = "/repos/octo/secret/issues/1";
@@ -312,79 +310,6 @@ async fn who_lost_a_repository_reads_none_of_it_once_github_has_said_so_whoever_
 
 // A member that lies about permission: it has the mesh secret, heard the body, and wants an attacker's node to show it.
 
-/// A member of the mesh that is not ghmesh, and what it heard.
-struct Forger {
-    mesh: Mesh,
-    author: Author,
-    ring: KeyRing,
-    heard: Mutex<Vec<Shared>>,
-}
-
-/// What it makes of a genuine record.
-type Forge = fn(&Forger, &Shared, &Stored, Fingerprint) -> Response;
-
-impl Forger {
-    async fn join(daemons: &[Daemon], forge: Forge) -> Arc<Self> {
-        let derived = tokio::task::spawn_blocking(|| derive(&Secret::new(SECRET.into()), "default", Cost::PRODUCTION));
-        let ring = derived.await.expect("scrypt does not panic");
-        let identity = Identity::ephemeral();
-        let mut bootstrap = Vec::new();
-        for daemon in daemons {
-            bootstrap.push(daemon.address().await);
-        }
-        let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
-        let config = ghmesh_mesh::Config { listen, bootstrap, mdns: false };
-        let author = Author::new(&identity, 1);
-        let started = ghmesh_mesh::start(config, identity, vec![ring.clone()], 1, Vec::new()).await;
-        let (mesh, mut events) = started.expect("it starts");
-        let forger = Arc::new(Forger { mesh, author, ring, heard: Mutex::default() });
-        let itself = forger.clone();
-        tokio::spawn(async move {
-            while let Some(event) = events.recv().await {
-                match event {
-                    Event::Record { shared, .. } => itself.heard.lock().expect("no panic").push(shared),
-                    Event::Asked { request, replier, .. } => replier.reply(itself.answer(&request, forge)),
-                    _ => {}
-                }
-            }
-        });
-        for daemon in daemons {
-            daemon.connected(daemons.len() as u64).await;
-        }
-        forger
-    }
-
-    fn answer(&self, request: &Request, forge: Forge) -> Response {
-        let Request::Have { key, fingerprint, .. } = request else { return Response::No };
-        let heard = self.heard.lock().expect("no panic").clone();
-        let genuine = heard.iter().find_map(|shared| match shared.signed.record() {
-            Ok(Record::Stored(stored)) if stored.validation.key == *key => Some((shared, stored)),
-            _ => None,
-        });
-        match genuine {
-            Some((shared, stored)) if stored.validation.fingerprint != *fingerprint => {
-                forge(self, shared, &stored, *fingerprint)
-            }
-            _ => Response::No,
-        }
-    }
-
-    /// The genuine body, as if GitHub had confirmed it for `fingerprint`.
-    fn validated(&self, shared: &Shared, stored: &Stored, fingerprint: Fingerprint, mac: Vec<u8>) -> Shared {
-        let validation = Validation { fingerprint, mac, ..stored.validation.clone() };
-        let record = Record::Stored(Stored { validation, ..stored.clone() });
-        Shared { signed: self.author.sign(self.author.stamp(), &record), ..shared.clone() }
-    }
-
-    /// The same for other headers than GitHub's, for the credential for which it is.
-    fn with_headers(&self, shared: &Shared, stored: &Stored, headers: &[(&str, &str)]) -> Shared {
-        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let representation = Representation { headers, ..stored.representation.clone() };
-        let record = Record::Stored(Stored { representation, ..stored.clone() });
-        Shared { signed: self.author.sign(self.author.stamp(), &record), ..shared.clone() }
-    }
-}
-
 fn lease(known: Vec<Shared>) -> Response {
     Response::Lease { lease_ms: 1_000, behind_ms: None, known }
 }
@@ -394,10 +319,7 @@ async fn forging(github: &Sim, forge: Forge) -> ([Daemon; 2], Arc<Forger>) {
     let nodes = pair(github).await;
     let forger = Forger::join(&nodes, forge).await;
     read_by_victim(&nodes[0]).await;
-    eventually("the forger has heard all", async || {
-        (forger.heard.lock().expect("no panic").len() >= TARGETS.len()).then_some(())
-    })
-    .await;
+    eventually("the forger has heard all", async || (forger.heard() >= TARGETS.len()).then_some(())).await;
     (nodes, forger)
 }
 

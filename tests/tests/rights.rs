@@ -1,4 +1,4 @@
-//! Many credentials whose rights change, through many nodes, at random: no answer ever differs from what GitHub would have
+//! Many credentials whose rights change, through many nodes and beside a member that forges, at random: no answer ever differs from what GitHub would have
 //! allowed that credential within the stated staleness, and what is charged is first reads and changes.
 //!
 //! `GHMESH_TEST_SEED` repeats a run; a failure names its seed.
@@ -7,12 +7,15 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use ghmesh_github_sim::tokens::{Private, TokenKind, TokenSeed, TokenState};
 use ghmesh_github_sim::{Config, Mutation, Sim};
+use ghmesh_model::wire::Response;
 use ghmesh_tests::client::{self, Endpoint};
 use ghmesh_tests::daemon::fleet;
+use ghmesh_tests::forger::Forger;
 use ghmesh_tests::{Answer, Daemon};
 use http::Method;
 use http_body_util::Full;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const REPOSITORIES: [&str; 2] = ["octo/secret", "octo/ops"];
@@ -62,6 +65,7 @@ struct Said {
 struct Lab {
     github: Sim,
     daemons: Vec<Daemon>,
+    _hostile: Arc<Forger>,
     random: Random,
     truth: BTreeMap<(usize, &'static str), Vec<Said>>,
 }
@@ -80,7 +84,14 @@ impl Lab {
             how.with("GHMESH_CACHE__PROOF_TTL", &stated).with("GHMESH_CACHE__DEFAULT_TTL", "1h")
         })
         .await;
-        let mut lab = Lab { github, daemons, random: Random(seed | 1), truth: BTreeMap::new() };
+        let hostile = Forger::join(&daemons, |forger, shared, stored, fingerprint| {
+            let forged = forger.validated(shared, stored, fingerprint, vec![7; 32]);
+            // To everybody, and before anybody can tell.
+            let _ = forger.mesh.publish(forged.clone());
+            Response::Have { records: vec![forged] }
+        })
+        .await;
+        let mut lab = Lab { github, daemons, _hostile: hostile, random: Random(seed | 1), truth: BTreeMap::new() };
         for credential in 0..USERS.len() {
             lab.admit(credential, &REPOSITORIES);
         }
