@@ -46,7 +46,7 @@ pub(crate) struct Shared {
 pub(crate) enum Response {
     Have(Shared),
     Coming(Duration),
-    Lease,
+    Lease(Option<Duration>),
     No,
 }
 

@@ -45,7 +45,7 @@ impl Node {
     pub(crate) fn new(member: MemberId, epoch: u64) -> Self {
         Node {
             member,
-            fleet: Fleet::new(Config { me: member }),
+            fleet: Fleet::new(Config { me: member, follow: false }),
             store: BTreeMap::new(),
             flights: BTreeMap::new(),
             inquiries: BTreeMap::new(),

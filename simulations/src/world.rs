@@ -190,7 +190,7 @@ impl<'a> World<'a> {
         let flight = Flight { subject, callers: vec![now], ready: now, is_calling: false };
         self.nodes[node].flights.insert(lookup, flight);
         let max_age = self.ttl();
-        self.tell(node, Input::Lookup { lookup, subject, max_age });
+        self.tell(node, Input::Lookup { lookup, subject, max_age, follow: true });
     }
 
     fn step(&mut self, node: NodeIndex, lookup: LookupId, step: Step) {
@@ -303,7 +303,7 @@ impl<'a> World<'a> {
         let (answer, shared) = match response {
             Response::Have(shared) => (Answer::Have, Some(shared)),
             Response::Coming(wait) => (Answer::Coming { wait }, None),
-            Response::Lease => (Answer::Lease, None),
+            Response::Lease(behind) => (Answer::Lease { behind }, None),
             Response::No => (Answer::No, None),
         };
         self.input(node, Input::Answered { ask, answer }, shared);
@@ -373,7 +373,7 @@ impl<'a> World<'a> {
             (Reply::Have, Some(shared)) => Response::Have(shared),
             (Reply::Have, None) | (Reply::No, _) => Response::No,
             (Reply::Coming { wait }, _) => Response::Coming(wait),
-            (Reply::Lease { .. }, _) => Response::Lease,
+            (Reply::Lease { behind, .. }, _) => Response::Lease(behind),
         };
         self.send(node, from, Message::Answer { ask, response });
     }

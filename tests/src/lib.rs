@@ -8,6 +8,7 @@
 pub mod binaries;
 pub mod client;
 pub mod daemon;
+pub mod forger;
 pub mod namespace;
 
 pub use client::Answer;

@@ -226,7 +226,11 @@ async fn a_member_that_always_says_coming_costs_one_bounded_wait() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_gives_everybody_a_lease_costs_calls_only() {
-    beside(|_, request| answer_have(request, Response::Lease { lease_ms: u64::MAX }), SOON).await;
+    beside(
+        |_, request| answer_have(request, Response::Lease { lease_ms: u64::MAX, behind_ms: None, known: Vec::new() }),
+        SOON,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

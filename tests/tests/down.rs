@@ -32,7 +32,7 @@ async fn prepared(github: &Sim) -> Daemon {
 
 async fn impatient(github: &Sim) -> Daemon {
     let how = DaemonBuilder::new(&github.url()).with("GHMESH_MESH__ENABLED", "false");
-    let how = how.with("GHMESH_ORIGIN__HEADER_TIMEOUT", HEADER_TIMEOUT).with("GHMESH_CACHE__DEFAULT_TTL", "1s");
+    let how = how.with("GHMESH_ORIGIN__HEADER_TIMEOUT", HEADER_TIMEOUT).with("GHMESH_CACHE__DEFAULT_TTL", "2s");
     how.start().await
 }
 

@@ -12,7 +12,7 @@ fn member(number: u8) -> MemberId {
 }
 
 fn fleet(members: u8) -> Fleet {
-    let mut fleet = Fleet::new(Config { me: member(0) });
+    let mut fleet = Fleet::new(Config { me: member(0), follow: true });
     for number in 1..members {
         fleet.handle(Input::Joined { member: member(number) }, NOW, &mut Vec::new());
     }
@@ -29,13 +29,13 @@ fn foreign(members: u8) -> Subject {
 /// The owner grants a lease; the standbys, asked before it is used, have nothing.
 fn answer(output: &Output) -> Option<Input> {
     let Output::Ask { ask, lease, .. } = *output else { return None };
-    Some(Input::Answered { ask, answer: if lease { Answer::Lease } else { Answer::No } })
+    Some(Input::Answered { ask, answer: if lease { Answer::Lease { behind: None } } else { Answer::No } })
 }
 
 fn course(fleet: &mut Fleet, subject: Subject) -> Vec<Output> {
     let mut out = Vec::new();
     let lookup = LookupId(1);
-    fleet.handle(Input::Lookup { lookup, subject, max_age: Duration::from_secs(60) }, NOW, &mut out);
+    fleet.handle(Input::Lookup { lookup, subject, max_age: Duration::from_secs(60), follow: true }, NOW, &mut out);
     let mut next = 0;
     while let Some(output) = out.get(next) {
         next += 1;

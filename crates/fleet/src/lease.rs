@@ -31,20 +31,23 @@ pub(crate) struct Lease {
     pub(crate) since: Millis,
     /// When this holder got it.
     pub(crate) granted: Millis,
+    /// Its place among all that were granted here: moments may be the same.
+    pub(crate) turn: u64,
     pub(crate) until: Millis,
     pub(crate) waiters: BTreeSet<MemberId>,
 }
 
 impl Lease {
     /// A grant, or the extension of `earlier` where that has the same holder. Who waited for `earlier` now waits for this.
-    pub(crate) fn new(holder: Holder, now: Millis, span: Duration, earlier: Option<Lease>) -> Self {
-        let granted = earlier.as_ref().filter(|lease| lease.holder == holder).map_or(now, |lease| lease.granted);
+    pub(crate) fn new(holder: Holder, now: Millis, span: Duration, turn: u64, earlier: Option<Lease>) -> Self {
+        let same = earlier.as_ref().filter(|lease| lease.holder == holder);
+        let (granted, turn) = same.map_or((now, turn), |lease| (lease.granted, lease.turn));
         let (since, mut waiters) = earlier.map_or((now, BTreeSet::new()), |lease| (lease.since, lease.waiters));
         if let Holder::Member(member) = holder {
             waiters.remove(&member);
         }
         let until = now.after(span).min(granted.after(LONGEST));
-        Lease { holder, since, granted, until, waiters }
+        Lease { holder, since, granted, turn, until, waiters }
     }
 
     pub(crate) fn wait(&mut self, member: MemberId) {

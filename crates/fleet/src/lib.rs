@@ -21,6 +21,10 @@
 //! each. Or the origin *answered* with what is no other node's (a 404, say): then every node needs a call of its own, and all
 //! make it at once.
 //!
+//! Credentials share bodies, never permission. Who is to fetch a key that is already being fetched for another credential
+//! *follows* that fetch once: it waits for the body, to have it confirmed for its own credential at no charge, and then goes
+//! to the origin, whatever came of it.
+//!
 //! The crate decides and does nothing: [`Fleet::handle`] takes one input and the time and appends outputs, effects as data.
 //! It holds no clock, socket or randomness, so that the same inputs always give the same outputs.
 
@@ -71,7 +75,10 @@ pub enum Answer {
         wait: Duration,
     },
     /// This node is to fetch; the owner tells nobody else to for so long.
-    Lease,
+    Lease {
+        /// Somebody already fetches the same key for another credential, and should be done within this time.
+        behind: Option<Duration>,
+    },
     /// It has nothing and grants nothing.
     No,
 }
@@ -87,6 +94,8 @@ pub enum Input {
         subject: Subject,
         /// The oldest confirmation that is of use.
         max_age: Duration,
+        /// Whether a body that is fetched for another credential would help, so that it is worth waiting for.
+        follow: bool,
     },
     /// The flight ended and shares what it stored: the origin answered 200 or 304.
     Fetched {
@@ -266,6 +275,8 @@ pub enum Reply {
     Lease {
         /// For how long nobody else is told to.
         span: Duration,
+        /// How long another credential's fetch of the same key may still take; its outcome will be delivered.
+        behind: Option<Duration>,
     },
     /// Nothing here.
     No,

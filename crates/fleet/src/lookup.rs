@@ -1,6 +1,6 @@
 //! Where one lookup of this node stands.
 
-use crate::{AskId, LookupId, Subject};
+use crate::{AskId, FetchReason, LookupId, Subject};
 use ghmesh_model::{MemberId, Millis};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,6 +25,13 @@ pub(crate) enum Phase {
     },
     /// The shell verifies what a member sent.
     Using,
+    /// It may fetch, and waits for the body that another credential's fetch of the same key brings.
+    Following {
+        /// Who told of that fetch. `None`: this node knows of it itself.
+        on: Option<MemberId>,
+        /// Why it fetches afterwards.
+        reason: FetchReason,
+    },
     /// It was told to go to the origin.
     Fetching {
         /// Until then its lessors are told now and then that it still does.
@@ -53,10 +60,16 @@ pub(crate) struct Lookup {
     pub(crate) restarted: bool,
     /// When it waits for nobody any more. Set when it first waits.
     pub(crate) patience: Option<Millis>,
+    /// The member that granted its lease behind another credential's fetch, and when that should be done.
+    pub(crate) behind: Option<(MemberId, Millis)>,
+    /// Whether it may follow another credential's fetch.
+    pub(crate) follow: bool,
+    /// Whether it has followed another credential's fetch. It does so only once.
+    pub(crate) followed: bool,
 }
 
 impl Lookup {
-    pub(crate) fn new(subject: Subject, max_age: Duration) -> Self {
+    pub(crate) fn new(subject: Subject, max_age: Duration, follow: bool) -> Self {
         Lookup {
             subject,
             max_age,
@@ -68,6 +81,9 @@ impl Lookup {
             released: None,
             restarted: false,
             patience: None,
+            behind: None,
+            follow,
+            followed: false,
         }
     }
 
@@ -75,7 +91,7 @@ impl Lookup {
     pub(crate) fn is_searching(&self) -> bool {
         match self.phase {
             Phase::Asking | Phase::Peeking { .. } | Phase::Waiting { .. } => true,
-            Phase::Using | Phase::Fetching { .. } => false,
+            Phase::Using | Phase::Following { .. } | Phase::Fetching { .. } => false,
         }
     }
 

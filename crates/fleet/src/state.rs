@@ -25,6 +25,8 @@ const WAIT_MARGIN: Duration = Duration::from_millis(50);
 pub struct Config {
     /// This node.
     pub me: MemberId,
+    /// Whether a body that was fetched for one credential can help another.
+    pub follow: bool,
 }
 
 /// What happened since the start.
@@ -38,6 +40,8 @@ pub struct Counters {
     pub waits: u64,
     /// Lookups that asked a standby because the owner was slow.
     pub hedges: u64,
+    /// Lookups that waited for the body of another credential's fetch.
+    pub follows: u64,
 }
 
 /// What is held at present. All zero where nothing is under way.
@@ -57,6 +61,7 @@ pub struct Load {
 #[derive(Debug)]
 pub struct Fleet {
     me: MemberId,
+    follow: bool,
     members: BTreeSet<MemberId>,
     lookups: BTreeMap<LookupId, Lookup>,
     asks: BTreeMap<AskId, Ask>,
@@ -66,6 +71,7 @@ pub struct Fleet {
     doubts: Doubts,
     counters: Counters,
     last_ask: u64,
+    last_turn: u64,
 }
 
 impl Fleet {
@@ -73,6 +79,7 @@ impl Fleet {
     pub fn new(config: Config) -> Self {
         Fleet {
             me: config.me,
+            follow: config.follow,
             members: BTreeSet::new(),
             lookups: BTreeMap::new(),
             asks: BTreeMap::new(),
@@ -82,15 +89,18 @@ impl Fleet {
             doubts: Doubts::default(),
             counters: Counters::default(),
             last_ask: 0,
+            last_turn: 0,
         }
     }
 
     /// Takes one input and appends what is to be done.
     pub fn handle(&mut self, input: Input, now: Millis, out: &mut Vec<Output>) {
         match input {
-            Input::Lookup { lookup, subject, max_age } => self.begin(lookup, subject, max_age, now, out),
-            Input::Fetched { lookup, took } => self.fetched(lookup, took, out),
-            Input::Found { lookup } => self.found(lookup, out),
+            Input::Lookup { lookup, subject, max_age, follow } => {
+                self.begin(lookup, Lookup::new(subject, max_age, follow && self.follow), now, out);
+            }
+            Input::Fetched { lookup, took } => self.fetched(lookup, took, now, out),
+            Input::Found { lookup } => self.found(lookup, now, out),
             Input::Ended { lookup, unshareable } => self.ended(lookup, unshareable, now, out),
             Input::Refused { lookup } => self.refused(lookup, now, out),
             Input::Checked { lookup } => self.checked(lookup, now, out),
@@ -131,6 +141,11 @@ impl Fleet {
         }
     }
 
+    /// The lookup for which a question was put, while its answer is awaited.
+    pub fn asked_for(&self, ask: AskId) -> Option<LookupId> {
+        self.asks.get(&ask).map(|ask| ask.lookup)
+    }
+
     /// How long a lookup may search at present.
     pub fn lookup_budget(&self) -> Duration {
         self.budgets.lookup()
@@ -143,9 +158,9 @@ impl Fleet {
 
     // A lookup, from its beginning on.
 
-    fn begin(&mut self, id: LookupId, subject: Subject, max_age: Duration, now: Millis, out: &mut Vec<Output>) {
+    fn begin(&mut self, id: LookupId, lookup: Lookup, now: Millis, out: &mut Vec<Output>) {
         self.remove(id);
-        self.lookups.insert(id, Lookup::new(subject, max_age));
+        self.lookups.insert(id, lookup);
         if self.members.is_empty() {
             return self.fetch(id, FetchReason::Alone, now, out);
         }
@@ -238,14 +253,17 @@ impl Fleet {
         if matches!(lookup.phase, Phase::Fetching { .. }) {
             return;
         }
-        if lease && answer != Answer::Lease {
+        if lease && !matches!(answer, Answer::Lease { .. }) {
             lookup.lessors.remove(&to);
         }
         match answer {
             Answer::Have => self.use_answer(id, ask, out),
             Answer::Coming { wait } => self.coming(id, to, wait, now, out),
-            Answer::Lease if lease => self.peek(id, to, now, out),
-            Answer::Lease | Answer::No => self.no_answer(id, now, out),
+            Answer::Lease { behind } if lease => {
+                lookup.behind = behind.map(|wait| (to, now.after(wait)));
+                self.peek(id, to, now, out);
+            }
+            Answer::Lease { .. } | Answer::No => self.no_answer(id, now, out),
         }
     }
 
@@ -262,7 +280,7 @@ impl Fleet {
         match lookup.phase {
             Phase::Asking => self.ask_next(id, now, out),
             Phase::Peeking { .. } => self.fetch(id, FetchReason::Leased, now, out),
-            Phase::Waiting { .. } | Phase::Using | Phase::Fetching { .. } => {}
+            Phase::Waiting { .. } | Phase::Using | Phase::Following { .. } | Phase::Fetching { .. } => {}
         }
     }
 
@@ -280,7 +298,7 @@ impl Fleet {
         let lessor = match lookup.phase {
             Phase::Asking => None,
             Phase::Peeking { lessor } => Some(lessor),
-            Phase::Waiting { .. } | Phase::Using | Phase::Fetching { .. } => return,
+            Phase::Waiting { .. } | Phase::Using | Phase::Following { .. } | Phase::Fetching { .. } => return,
         };
         if self.doubts.has(&from, now) {
             return self.no_answer(id, now, out);
@@ -337,19 +355,50 @@ impl Fleet {
         self.fetch(id, FetchReason::FailOpen, now, out);
     }
 
-    /// Sends a lookup to the origin. Whoever asks this node meanwhile is told, whatever the reason.
+    /// Sends a lookup to the origin, behind another credential's fetch if there is one. Whoever asks this node meanwhile is
+    /// told, whatever the reason.
     fn fetch(&mut self, id: LookupId, reason: FetchReason, now: Millis, out: &mut Vec<Output>) {
+        self.rest(id);
+        let Some(lookup) = self.lookups.get(&id) else { return };
+        let subject = lookup.subject;
+        let ahead = self.to_follow(lookup, reason, now);
+        if self.running(&subject, now).is_none() {
+            self.lease_out(subject, Holder::Own(id), now);
+        }
+        match ahead {
+            Some((on, until)) => self.follow(id, on, until, reason),
+            None => self.fetch_now(id, reason, now, out),
+        }
+    }
+
+    fn fetch_now(&mut self, id: LookupId, reason: FetchReason, now: Millis, out: &mut Vec<Output>) {
         self.rest(id);
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         lookup.phase = Phase::Fetching { renew_until: now.after(MAX_WAIT) };
         if !lookup.lessors.is_empty() {
             self.timers.set(Timer::Renew(id), now.after(RENEWAL));
         }
-        let subject = lookup.subject;
-        if self.running(&subject, now).is_none() {
-            self.lease_out(subject, Holder::Own(id), now);
-        }
         out.push(Output::Fetch { lookup: id, reason });
+    }
+
+    /// The fetch for another credential that a lookup is to wait for, if any: who told of it, and for how long to wait.
+    fn to_follow(&self, lookup: &Lookup, reason: FetchReason, now: Millis) -> Option<(Option<MemberId>, Millis)> {
+        if !lookup.follow || lookup.followed || reason == FetchReason::Waited {
+            return None;
+        }
+        let here = self.ahead(&lookup.subject, now).map(|(_, until)| (None, until));
+        let told = || lookup.behind.filter(|(_, until)| *until > now).map(|(member, until)| (Some(member), until));
+        let (on, until) = here.or_else(told)?;
+        Some((on, until.min(now.after(self.budgets.lease())).after(WAIT_MARGIN)))
+    }
+
+    fn follow(&mut self, id: LookupId, on: Option<MemberId>, until: Millis, reason: FetchReason) {
+        let Some(lookup) = self.lookups.get_mut(&id) else { return };
+        lookup.phase = Phase::Following { on, reason };
+        lookup.followed = true;
+        lookup.until = until;
+        self.timers.set(Timer::GiveUp(id), until);
+        self.counters.follows += 1;
     }
 
     /// Tells those who let this node fetch that it still does: who holds a lease and asks again has it extended. What they
@@ -398,15 +447,15 @@ impl Fleet {
 
     // How a lookup ends.
 
-    fn fetched(&mut self, id: LookupId, took: Duration, out: &mut Vec<Output>) {
+    fn fetched(&mut self, id: LookupId, took: Duration, now: Millis, out: &mut Vec<Output>) {
         self.budgets.fetched(took);
-        self.found(id, out);
+        self.found(id, now, out);
     }
 
     /// The store now holds what was looked for: those who wait for this node are told.
-    fn found(&mut self, id: LookupId, out: &mut Vec<Output>) {
+    fn found(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
         if let Some(lookup) = self.remove(id) {
-            self.settle(lookup.subject, lookup.lessors, out);
+            self.settle(lookup.subject, lookup.lessors, now, out);
         }
     }
 
@@ -470,6 +519,7 @@ impl Fleet {
             Phase::Asking => self.fail_open(id, now, out),
             Phase::Peeking { .. } => self.fetch(id, FetchReason::Leased, now, out),
             Phase::Waiting { on, .. } => self.wait_over(id, on, now, out),
+            Phase::Following { reason, .. } => self.fetch_now(id, reason, now, out),
             Phase::Using | Phase::Fetching { .. } => {}
         }
     }
@@ -479,6 +529,8 @@ impl Fleet {
     }
 }
 
+#[cfg(test)]
+mod following;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

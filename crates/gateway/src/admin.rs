@@ -7,6 +7,7 @@
 use crate::config::Config;
 use crate::metrics::{self, GatewayTotals};
 use crate::rescue::{self, Trouble};
+use crate::webhook;
 use ghmesh_node::{Body, Node};
 use ghmesh_policy::Listener;
 use http::header::{AUTHORIZATION, HOST};
@@ -69,7 +70,8 @@ const PAGES: [(&str, Page, Access); 6] = [
 ];
 
 fn listing() -> String {
-    PAGES.map(|(name, ..)| format!("{PREFIX}/{name}")).join(", ")
+    let pages = PAGES.map(|(name, ..)| format!("{PREFIX}/{name}")).join(", ");
+    format!("{pages}, and for GitHub's deliveries {}", webhook::PATH)
 }
 
 /// Whether `path` is ours to answer.

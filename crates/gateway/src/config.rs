@@ -2,6 +2,7 @@
 //!
 //! Nothing is bound here; [`Config::problems`] only says what cannot be meant, all of it at once.
 
+use ghmesh_policy::WebhookSecret;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ pub struct Config {
     pub allow_remote: bool,
     /// Opens the private admin pages over TCP to callers that present it as `Authorization: Bearer` (`admin.token`).
     pub admin_token: Option<AdminToken>,
+    /// What GitHub signs its deliveries with (`webhook.secret`). `None`: none are taken.
+    pub webhook_secret: Option<WebhookSecret>,
     /// Host names that mean this gateway (`gateway.names`), without port: a request for one goes to the first origin.
     pub names: Vec<String>,
     /// Bounds.
@@ -45,6 +48,7 @@ impl Default for Config {
             socket_group: None,
             allow_remote: false,
             admin_token: None,
+            webhook_secret: None,
             names: Vec::new(),
             limits: Limits::default(),
         }

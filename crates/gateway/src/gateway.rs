@@ -4,12 +4,14 @@ use crate::BoxError;
 use crate::admin;
 use crate::config::Config;
 use crate::metrics::GatewayTotals;
+use crate::outgoing::View;
 use crate::rescue::{self, Trouble};
+use crate::webhook::{self, Hook};
 use bytes::Bytes;
 use ghmesh_node::{Body, Failure, Node};
-use ghmesh_policy::{Listener, LoopMark, Origins, Plan, PolicyConfig, Refusal};
-use http::header::{ORIGIN, TRANSFER_ENCODING};
-use http::{HeaderMap, Request, Response};
+use ghmesh_policy::{Listener, LoopMark, Origins, PassReason, Plan, PolicyConfig, Refusal};
+use http::header::{ACCEPT_ENCODING, ORIGIN, TRANSFER_ENCODING};
+use http::{HeaderMap, Request, Response, request};
 use http_body_util::BodyExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +27,7 @@ struct Inner {
     origins: Origins,
     policy: PolicyConfig,
     mark: LoopMark,
+    hook: Hook,
     connections: AtomicU64,
     refused: AtomicU64,
 }
@@ -33,8 +36,9 @@ impl Gateway {
     /// A gateway before `node`. It listens nowhere: [`crate::Server::bind`] does that.
     pub fn new(config: Config, node: Node, origins: Origins, policy: PolicyConfig) -> Self {
         let origins = origins.listening_on(config.listen.clone());
+        let hook = Hook::new(config.webhook_secret.clone());
         let (connections, refused) = (AtomicU64::new(0), AtomicU64::new(0));
-        Gateway(Arc::new(Inner { config, node, origins, policy, mark: new_mark(), connections, refused }))
+        Gateway(Arc::new(Inner { config, node, origins, policy, mark: new_mark(), hook, connections, refused }))
     }
 
     /// As given to [`Gateway::new`].
@@ -50,40 +54,66 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        match self.answer(request, listener).await {
+        match self.answer(request.map(erased), listener).await {
             Ok(response) => response,
             Err(trouble) => self.rescue(&trouble),
         }
     }
 
-    async fn answer<B>(&self, request: Request<B>, listener: &Listener) -> Result<Response<Body>, Trouble>
-    where
-        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<BoxError>,
-    {
-        let Inner { config, node, origins, policy, mark, .. } = &*self.0;
+    async fn answer(&self, request: Request<Body>, listener: &Listener) -> Result<Response<Body>, Trouble> {
         let (head, body) = request.into_parts();
         check_site(&head.headers)?;
-        if admin::is_ours(head.uri.path()) {
-            return admin::answer(&head, listener, config, node, self.totals());
-        }
         check_coding(&head.headers)?;
+        if head.uri.path() == webhook::PATH {
+            let event = self.0.hook.delivery(&head, body).await?;
+            return Ok(webhook::follow(event, &self.0.origins, self.0.node.clone()).await);
+        }
+        if admin::is_ours(head.uri.path()) {
+            return admin::answer(&head, listener, &self.0.config, &self.0.node, self.totals());
+        }
+        let plan = self.plan(&head, listener)?;
+        let view = View::of(&plan);
+        let answered = self.planned(plan, head, body, view.rewrites_bodies()).await?;
+        Ok(view.seen(answered).await)
+    }
+
+    fn plan(&self, head: &request::Parts, listener: &Listener) -> Result<Plan, Refusal> {
+        let Inner { node, origins, policy, mark, .. } = &*self.0;
         if mark.is_on(&head.headers) {
-            return Err(Refusal::Loop.into());
+            return Err(Refusal::Loop);
         }
         // A redirect is followed to read what it names, never to write there.
         let granted = |authority: &str| head.method.is_safe() && node.is_granted(authority);
-        match ghmesh_policy::classify(&head, origins, listener, &granted, policy)? {
+        ghmesh_policy::classify(head, origins, listener, &granted, policy)
+    }
+
+    /// Carries a plan out. `plain`: the answer must not come compressed.
+    async fn planned(
+        &self,
+        plan: Plan,
+        mut head: request::Parts,
+        body: Body,
+        plain: bool,
+    ) -> Result<Response<Body>, Trouble> {
+        let Inner { node, policy, mark, .. } = &*self.0;
+        match plan {
             Plan::Read(mut read) => {
                 drop(body);
                 mark.put_on(&mut read.upstream);
                 node.lookup(*read).await.map_err(|failure| Trouble::Failed { failure, forward: "miss" })
             }
             Plan::Pass(mut pass) => {
-                let body = body.map_err(Into::into).boxed_unsync();
                 let forward = pass.reason.forward();
+                if plain {
+                    pass.headers.remove(ACCEPT_ENCODING);
+                }
                 mark.put_on(&mut pass.headers);
-                node.forward(*pass, head.method, body).await.map_err(|failure| Trouble::Failed { failure, forward })
+                mark.put_on(&mut head.headers);
+                let answered = match pass.reason {
+                    PassReason::GraphQl => node.graphql(&head, *pass, body, policy).await,
+                    _ => node.forward(*pass, head.method, body).await,
+                };
+                answered.map_err(|failure| Trouble::Failed { failure, forward })
             }
         }
     }
@@ -96,7 +126,11 @@ impl Gateway {
                 tracing::debug!(%trouble, "a caller broke off")
             }
             Trouble::Failed { .. } => tracing::warn!(%trouble, "a request failed"),
-            Trouble::CrossSite(_) | Trouble::TransferCoding(_) | Trouble::Admin(_) | Trouble::Refused(_) => {
+            Trouble::CrossSite(_)
+            | Trouble::TransferCoding(_)
+            | Trouble::Admin(_)
+            | Trouble::Webhook(_)
+            | Trouble::Refused(_) => {
                 self.0.refused.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(%trouble, "refused a request");
             }
@@ -105,8 +139,9 @@ impl Gateway {
     }
 
     fn totals(&self) -> GatewayTotals {
-        let (connections, refused) = (&self.0.connections, &self.0.refused);
-        GatewayTotals { connections: connections.load(Ordering::Relaxed), refused: refused.load(Ordering::Relaxed) }
+        let Inner { connections, refused, hook, .. } = &*self.0;
+        let (connections, refused) = (connections.load(Ordering::Relaxed), refused.load(Ordering::Relaxed));
+        GatewayTotals { connections, refused, deliveries: hook.taken() }
     }
 
     /// Counts a connection until the returned guard is dropped.
@@ -124,6 +159,15 @@ impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Any caller's body as the node takes it.
+fn erased<B>(body: B) -> Body
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    body.map_err(Into::into).boxed_unsync()
 }
 
 /// Differs from every other daemon's, and from an earlier one's here.

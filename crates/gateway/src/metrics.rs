@@ -18,6 +18,8 @@ pub(crate) struct GatewayTotals {
     pub(crate) connections: u64,
     /// Requests that the gateway refused, whatever the reason.
     pub(crate) refused: u64,
+    /// Deliveries of GitHub's webhooks with a good signature.
+    pub(crate) deliveries: u64,
 }
 
 /// The exposition, ending with `# EOF`.
@@ -41,6 +43,8 @@ fn counters(registry: &mut Registry, stats: &Stats, gateway: GatewayTotals) {
     count("revalidated", "Misses that GitHub answered with a 304", stats.revalidated);
     count("passed", "Writes and other requests that are never cached", stats.passed);
     count("stale_served", "Expired answers given because GitHub was limited, down or slow", stats.stale_served);
+    count("spared", "Expired answers given because little was left of a rate limit", stats.spared);
+    count("held_back", "Reads not sent to GitHub because it limits the credential", stats.held_back);
     count("failures", "Requests that ended with an error of ghmesh's own", stats.failures);
     count("api_calls", "Calls made to GitHub", stats.api_calls_made);
     count("api_calls_charged", "Calls that GitHub charges against a rate limit", stats.api_calls_charged);
@@ -52,6 +56,7 @@ fn counters(registry: &mut Registry, stats: &Stats, gateway: GatewayTotals) {
         "Records of peers that were malformed, replayed, forged or too old",
         stats.records_refused,
     );
+    count("webhook_deliveries", "Deliveries of GitHub's webhooks with a good signature", gateway.deliveries);
     count("gateway_refused", "Requests that the gateway refused", gateway.refused);
 }
 
@@ -88,7 +93,7 @@ mod tests {
     #[test]
     fn every_total_is_exposed_with_its_type_and_value() {
         let stats = Stats { requests: 7, local_hits: 3, bytes: 12, uptime_seconds: 5, ..Stats::default() };
-        let text = render(&stats, "failed", GatewayTotals { connections: 2, refused: 9 });
+        let text = render(&stats, "failed", GatewayTotals { connections: 2, refused: 9, deliveries: 4 });
         for line in [
             "# TYPE ghmesh_requests counter",
             "ghmesh_requests_total 7",
@@ -100,6 +105,7 @@ mod tests {
             "ghmesh_gateway_connections 2",
             "ghmesh_mesh_failed 1",
             "ghmesh_gateway_refused_total 9",
+            "ghmesh_webhook_deliveries_total 4",
         ] {
             assert!(text.lines().any(|present| present == line), "{line} is missing from\n{text}");
         }

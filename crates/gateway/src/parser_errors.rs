@@ -17,7 +17,7 @@ const WORDS: [(&[u8], &str); 3] = [
     (
         b"HTTP/1.1 400 ",
         "this is not a well-formed HTTP/1.1 request: look at its request line, its header names, folded headers, Content-Length and \
-         Transfer-Encoding; a client that speaks TLS or HTTP/2 here must be told to use plain http://",
+         Transfer-Encoding; a client that speaks TLS here must be told to use plain http://",
     ),
     (b"HTTP/1.1 414 ", "the request target is longer than the 65,534 bytes that are taken"),
     (

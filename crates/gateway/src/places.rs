@@ -42,6 +42,8 @@ struct Shared {
 #[derive(Debug)]
 pub(crate) struct Seat {
     state: AtomicU64,
+    /// Requests that are being answered: several at once over HTTP/2.
+    answers: AtomicU64,
     called: Notify,
     shared: Arc<Shared>,
 }
@@ -99,7 +101,8 @@ impl Places {
             return None;
         }
         let shared = self.shared.clone();
-        let seat = Arc::new(Seat { state: AtomicU64::new(shared.turn()), called: Notify::new(), shared });
+        let (state, answers) = (AtomicU64::new(shared.turn()), AtomicU64::new(0));
+        let seat = Arc::new(Seat { state, answers, called: Notify::new(), shared });
         self.seats.push(seat.clone());
         Some(Place(seat))
     }
@@ -128,18 +131,37 @@ impl Shared {
     }
 }
 
+/// A request that is being answered, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Answering(Arc<Seat>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.answered();
+    }
+}
+
 impl Seat {
     /// A request has come whole.
-    pub(crate) fn answering(&self) {
+    pub(crate) fn answering(self: &Arc<Self>) -> Answering {
+        self.answers.fetch_add(1, Ordering::SeqCst);
         if self.state.swap(ANSWERING, Ordering::SeqCst) == LEAVING {
             // It stays after all: another must be asked.
             self.shared.tell();
         }
+        Answering(self.clone())
     }
 
-    /// The answer is complete.
-    pub(crate) fn answered(&self) {
+    /// An answer is complete, or not wanted any more.
+    fn answered(&self) {
+        if self.answers.fetch_sub(1, Ordering::SeqCst) > 1 {
+            return;
+        }
         self.state.store(ANSWERED, Ordering::SeqCst);
+        // Another request may have come between the two.
+        if self.answers.load(Ordering::SeqCst) > 0 {
+            self.state.store(ANSWERING, Ordering::SeqCst);
+        }
     }
 
     /// Everything that was written has left.
@@ -227,8 +249,7 @@ mod tests {
     async fn who_has_waited_longest_leaves() {
         let (mut places, mut taken) = filled(3).await;
         let first = taken[0].seat();
-        first.answering();
-        first.answered();
+        drop(first.answering());
         first.flushed();
         assert!(at_once(places.take()).await.is_none());
         assert_eq!(at_once(taken[1].called()).await, Some(Call::Leave));
@@ -243,13 +264,13 @@ mod tests {
     async fn an_answer_under_way_is_not_ended_before_it_has_left() {
         let (mut places, taken) = filled(1).await;
         let (place, seat) = (&taken[0], taken[0].seat());
-        seat.answering();
+        let answering = seat.answering();
         assert!(at_once(places.take()).await.is_none());
         assert_eq!(at_once(place.called()).await, None, "answering");
         seat.flushed();
         assert!(at_once(places.take()).await.is_none());
         assert_eq!(at_once(place.called()).await, None, "a part has left");
-        seat.answered();
+        drop(answering);
         assert!(at_once(places.take()).await.is_none());
         assert_eq!(at_once(place.called()).await, None, "the last part has not left");
         let mut newcomer = Box::pin(places.take());
@@ -262,11 +283,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_with_several_answers_waits_when_the_last_has_left() {
+        let (mut places, taken) = filled(1).await;
+        let (place, seat) = (&taken[0], taken[0].seat());
+        let (one, two) = (seat.answering(), seat.answering());
+        drop(one);
+        seat.flushed();
+        assert!(at_once(places.take()).await.is_none());
+        assert_eq!(at_once(place.called()).await, None, "one is still being answered");
+        drop(two);
+        seat.flushed();
+        assert!(at_once(places.take()).await.is_none());
+        assert_eq!(at_once(place.called()).await, Some(Call::Leave));
+    }
+
+    #[tokio::test]
     async fn whose_request_comes_while_leaving_stays_and_the_next_is_asked() {
         let (mut places, taken) = filled(2).await;
         let mut newcomer = Box::pin(places.take());
         assert!(at_once(&mut newcomer).await.is_none());
-        taken[0].seat().answering();
+        let _answering = taken[0].seat().answering();
         assert!(at_once(&mut newcomer).await.is_none());
         assert_eq!(at_once(taken[0].called()).await, None);
         assert_eq!(at_once(taken[1].called()).await, Some(Call::Leave));
@@ -275,7 +311,7 @@ mod tests {
     #[tokio::test]
     async fn all_are_called_when_the_door_closes() {
         let (places, taken) = filled(2).await;
-        taken[0].seat().answering();
+        let _answering = taken[0].seat().answering();
         places.close();
         for place in &taken {
             assert_eq!(at_once(place.called()).await, Some(Call::Finish));

@@ -4,6 +4,7 @@
 //! gateway, not GitHub, is speaking.
 
 use crate::admin::AdminError;
+use crate::webhook::WebhookError;
 use bytes::Bytes;
 use ghmesh_node::{Body, Failure};
 use ghmesh_policy::Refusal;
@@ -13,6 +14,10 @@ use http_body_util::{BodyExt, Full};
 
 /// RFC 9211.
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// By the end of this go-github knows a secondary limit. Octokit looks at the message.
+const SECONDARY_LIMITS: &str =
+    "https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits";
 
 /// The content type of every JSON answer of the gateway's own.
 pub(crate) const JSON: &str = "application/json; charset=utf-8";
@@ -31,6 +36,9 @@ pub(crate) enum Trouble {
     /// By the rules on admin pages.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// By the rules on webhooks.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     /// By the rules on requests.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -46,12 +54,18 @@ pub(crate) enum Trouble {
 
 /// Turns trouble into the response that tells it.
 pub(crate) fn response(trouble: &Trouble) -> Response<Body> {
-    let message = serde_json::json!({ "message": format!("ghmesh: {trouble}") });
+    let mut message = serde_json::json!({ "message": format!("ghmesh: {trouble}") });
+    if let Trouble::Failed { failure: Failure::Limited { .. }, .. } = trouble {
+        message["documentation_url"] = SECONDARY_LIMITS.into();
+    }
     let mut response = text(status(trouble), JSON, message.to_string());
     let headers = response.headers_mut();
     headers.insert(CACHE_STATUS, cache_status(trouble));
     if let Trouble::Admin(AdminError::Method { .. }) = trouble {
         headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    if let Trouble::Webhook(WebhookError::Method(_)) = trouble {
+        headers.insert(ALLOW, HeaderValue::from_static("POST"));
     }
     if let Trouble::Admin(AdminError::Token { .. }) = trouble {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"ghmesh\""));
@@ -86,6 +100,7 @@ fn status(trouble: &Trouble) -> StatusCode {
             AdminError::Private { .. } => StatusCode::FORBIDDEN,
             AdminError::Token { .. } => StatusCode::UNAUTHORIZED,
         },
+        Trouble::Webhook(error) => error.status(),
         Trouble::Refused(refusal) => refusal.status(),
         Trouble::Failed { failure, .. } => failure_status(failure),
     }
@@ -95,11 +110,13 @@ fn status(trouble: &Trouble) -> StatusCode {
 fn retry_after_seconds(trouble: &Trouble) -> Option<u64> {
     match trouble {
         Trouble::Failed { failure: Failure::BreakerOpen { retry_in, .. }, .. } => Some(retry_in.as_secs() + 1),
+        Trouble::Failed { failure: Failure::Limited { retry_in, .. }, .. } => Some(retry_in.as_secs() + 1),
         Trouble::Failed { failure: Failure::Busy { .. }, .. } => Some(1),
         Trouble::Failed { .. }
         | Trouble::CrossSite(_)
         | Trouble::TransferCoding(_)
         | Trouble::Admin(_)
+        | Trouble::Webhook(_)
         | Trouble::Refused(_) => None,
     }
 }
@@ -110,6 +127,7 @@ fn cache_status(trouble: &Trouble) -> HeaderValue {
         Trouble::CrossSite(_) => "ghmesh; detail=cross-site".to_owned(),
         Trouble::TransferCoding(_) => "ghmesh; detail=transfer-coding".to_owned(),
         Trouble::Admin(_) => "ghmesh; detail=admin".to_owned(),
+        Trouble::Webhook(_) => "ghmesh; detail=webhook".to_owned(),
         Trouble::Refused(_) => "ghmesh; detail=refused".to_owned(),
         // Nothing was forwarded.
         Trouble::Failed { failure: Failure::NotCached { .. }, .. } => "ghmesh; detail=not-cached".to_owned(),
@@ -126,6 +144,7 @@ fn failure_status(failure: &Failure) -> StatusCode {
             StatusCode::BAD_GATEWAY
         }
         Failure::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Failure::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
         Failure::ClientBody { .. } => StatusCode::BAD_REQUEST,
     }
 }
@@ -135,6 +154,7 @@ fn detail(failure: &Failure) -> &'static str {
         Failure::Timeout { .. } => "timeout",
         Failure::BreakerOpen { .. } => "breaker-open",
         Failure::Busy { .. } => "busy",
+        Failure::Limited { .. } => "limited",
         Failure::Unreachable { .. } => "unreachable",
         Failure::ClientBody { .. } => "client-body",
         Failure::Interrupted { .. } => "interrupted",

@@ -1,30 +1,38 @@
-//! Accepting connections, speaking HTTP/1.1 on them, and stopping.
+//! Accepting connections, speaking HTTP/1.1 or HTTP/2 on them, and stopping.
 //!
 //! What a request means is not decided here: that is [`Gateway::handle`].
 
 use crate::BoxError;
-use crate::config::{Config, Limits};
+use crate::config::Limits;
 use crate::gateway::Gateway;
 use crate::listener::{self, BindError, UnixSocket};
-use crate::places::{Call, Place, Places, Seat};
+use crate::places::{Answering, Call, Place, Places};
+use crate::preface::{self, Protocol};
 use crate::stall::PatientIo;
 use bytes::Bytes;
 use ghmesh_node::Body;
 use ghmesh_policy::Listener;
+use http::Request;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioTimer;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::HttpService;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
+
+/// Answers that one connection of HTTP/2 may have under way at once: as many as GitHub lets one account have (100).
+const MAX_STREAMS: u32 = 100;
+/// Bytes of one such answer that are kept for a client that reads slowly (64 KiB).
+const MAX_STREAM_BYTES: usize = 64 * 1024;
 
 /// Pause after a failed accept. They fail for want of descriptors or memory, which passes when connections close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -53,7 +61,8 @@ enum Arrival {
 #[derive(Clone)]
 struct Connection {
     gateway: Gateway,
-    http: http1::Builder,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
 }
 
 /// Tells that the server stops: its sender is dropped.
@@ -99,8 +108,7 @@ impl Server {
         let (serving, stop) = watch::channel(());
         let mut doors = JoinSet::new();
         for door in self.doors {
-            let http = protocol(self.gateway.config());
-            let connection = Connection { gateway: self.gateway.clone(), http };
+            let connection = Connection::new(self.gateway.clone());
             doors.spawn(door.serve(connection, Stop(stop.clone())));
         }
         shutdown.await;
@@ -208,49 +216,74 @@ fn report(ended: Result<(), JoinError>) {
 ///
 /// Not `pipeline_flush`: with it hyper 1.12 buffers a response without bound when its reader is slow, and does not flush
 /// the answer to a malformed request.
-fn protocol(config: &Config) -> http1::Builder {
+fn http1(limits: Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
-    let Limits { head_bytes, head_timeout, .. } = config.limits;
     http.timer(TokioTimer::new())
-        .header_read_timeout(head_timeout)
+        .header_read_timeout(limits.head_timeout)
         .half_close(true)
-        .max_buf_size(head_bytes)
-        .max_header_size(head_bytes);
+        .max_buf_size(limits.head_bytes)
+        .max_header_size(limits.head_bytes);
+    http
+}
+
+/// Who is silent is asked for a sign of life, so that a client that is gone doesn't keep its place.
+fn http2(limits: Limits) -> http2::Builder<TokioExecutor> {
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .keep_alive_interval(limits.head_timeout)
+        .keep_alive_timeout(limits.head_timeout)
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_send_buf_size(MAX_STREAM_BYTES);
     http
 }
 
 impl Connection {
+    fn new(gateway: Gateway) -> Self {
+        let limits = gateway.config().limits;
+        Connection { gateway, http1: http1(limits), http2: http2(limits) }
+    }
+
     async fn receive(self, arrival: Arrival, loopback: bool, place: Place) {
         match arrival {
-            Arrival::Tcp(stream, address) => self.converse(stream, Listener::Tcp { address, loopback }, place).await,
-            Arrival::Unix(stream) => self.converse(stream, Listener::Unix, place).await,
+            Arrival::Tcp(stream, address) => self.open(stream, Listener::Tcp { address, loopback }, place).await,
+            Arrival::Unix(stream) => self.open(stream, Listener::Unix, place).await,
         }
     }
 
-    async fn converse<T>(self, stream: T, listener: Listener, place: Place)
+    async fn open<T>(self, stream: T, listener: Listener, place: Place)
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let gateway = &self.gateway;
-        let _open = gateway.opened();
-        let seat = place.seat();
-        let io = PatientIo::new(stream, gateway.config().limits.stall_timeout, seat.clone());
-        let service = hyper::service::service_fn(|request| async move {
-            seat.answering();
-            let response = gateway.handle(request, &listener).await;
-            Ok::<_, Infallible>(response.map(|body| Answer { body, seat: seat.clone() }))
-        });
-        let mut talk = std::pin::pin!(self.http.serve_connection(io, service));
-        let ended = tokio::select! {
+        let _open = self.gateway.opened();
+        let opened = tokio::select! {
             biased;
-            ended = talk.as_mut() => ended,
-            call = place.called() => match call {
-                Call::Leave => return tracing::debug!("a connection that waited gave its place to a newcomer"),
-                Call::Finish => {
-                    talk.as_mut().graceful_shutdown();
-                    talk.await
-                }
-            },
+            opened = preface::tell(stream, self.gateway.config().limits.head_timeout) => opened,
+            _ = place.called() => return tracing::debug!("a connection that waited gave its place to a newcomer, or the end"),
+        };
+        match opened {
+            Ok((protocol, stream)) => self.converse(protocol, stream, listener, place).await,
+            Err(error) => tracing::debug!(%error, "a connection ended before it began"),
+        }
+    }
+
+    async fn converse<T>(self, protocol: Protocol, stream: T, listener: Listener, place: Place)
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Connection { gateway, http1, http2 } = self;
+        let seat = place.seat().clone();
+        let io = PatientIo::new(stream, gateway.config().limits.stall_timeout, seat.clone());
+        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+            let (gateway, answering) = (gateway.clone(), seat.answering());
+            async move {
+                let response = gateway.handle(preface::as_http1(request), &listener).await;
+                Ok::<_, Infallible>(response.map(|body| Answer { body, _answering: answering }))
+            }
+        });
+        let ended = match protocol {
+            Protocol::Http1 => hold(http1.serve_connection(io, service), &place).await,
+            Protocol::Http2 => hold(http2.serve_connection(io, service), &place).await,
         };
         if let Err(error) = ended {
             log_end(&error);
@@ -258,16 +291,56 @@ impl Connection {
     }
 }
 
+/// A connection of either protocol.
+trait Talk: Future<Output = hyper::Result<()>> {
+    /// Asks it to end after what is under way.
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl<I, S> Talk for http1::Connection<I, S>
+where
+    S: HttpService<Incoming, ResBody = Answer, Error = Infallible>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, S> Talk for http2::Connection<I, S, TokioExecutor>
+where
+    S: HttpService<Incoming, ResBody = Answer, Error = Infallible>,
+    S::Future: Send + 'static,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Goes on with a connection to its end, or until its place is wanted.
+async fn hold(talk: impl Talk, place: &Place) -> hyper::Result<()> {
+    let mut talk = std::pin::pin!(talk);
+    tokio::select! {
+        biased;
+        ended = talk.as_mut() => ended,
+        call = place.called() => match call {
+            Call::Leave => {
+                tracing::debug!("a connection that waited gave its place to a newcomer");
+                Ok(())
+            }
+            Call::Finish => {
+                talk.as_mut().finish();
+                talk.await
+            }
+        },
+    }
+}
+
 /// An answer's body, which tells its connection's place of its end.
 struct Answer {
     body: Body,
-    seat: Arc<Seat>,
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        self.seat.answered();
-    }
+    _answering: Answering,
 }
 
 impl HttpBody for Answer {

@@ -131,10 +131,3 @@ async fn a_slow_head_is_cut_off() {
     assert!(bytes.is_empty(), "{}", String::from_utf8_lossy(&bytes));
     assert!((250..5_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
 }
-
-#[tokio::test]
-async fn an_http2_preface_gets_no_answer_and_does_no_harm() {
-    let front = Front::start().await;
-    assert!(front.raw_bytes(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.is_empty());
-    assert_eq!(front.raw(b"GET /_ghmesh/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.status, 200);
-}

@@ -275,6 +275,8 @@ impl Headers {
         if let Some(scopes) = caller.scopes {
             self.add("x-oauth-scopes", scopes);
             self.add("x-accepted-oauth-scopes", "");
+        } else if !caller.is_anonymous() {
+            self.add("x-accepted-github-permissions", "metadata=read");
         }
         self.add("access-control-allow-origin", "*");
         self.add("strict-transport-security", "max-age=31536000; includeSubdomains; preload");

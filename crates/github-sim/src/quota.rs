@@ -137,8 +137,8 @@ impl Quotas {
         Standing { resource, limit, used: budget.used, reset: budget.reset }
     }
 
-    pub(crate) fn charge(&mut self, caller: &Caller, resource: Resource, now: u64) {
-        self.budget(&caller.bucket, resource, now).used += 1;
+    pub(crate) fn charge(&mut self, caller: &Caller, resource: Resource, points: u64, now: u64) {
+        self.budget(&caller.bucket, resource, now).used += points;
     }
 
     /// Sets what one bucket has used of a resource, and its limit, by the bucket's name.
@@ -154,7 +154,7 @@ impl Quotas {
         &mut self,
         caller: &Caller,
         resource: Resource,
-        method: &Method,
+        points: u64,
         settings: &Settings,
         now: u64,
     ) -> Option<Exceeded> {
@@ -164,7 +164,7 @@ impl Quotas {
             *pace = Pace { minute: now / MINUTE, points: 0, ..*pace };
         }
         pace.in_flight += 1;
-        pace.points += points(method, resource);
+        pace.points += points;
         let exceeded = |limit: Secondary| {
             let rest_points = if resource == Resource::Graphql { limit.points.max(2_000) } else { limit.points };
             (pace.in_flight > limit.in_flight || pace.points > rest_points)
@@ -208,9 +208,36 @@ pub(crate) struct Change {
     pub(crate) reset_in: Option<u64>,
 }
 
-/// "Most REST API GET, HEAD, and OPTIONS requests: 1 point. Most POST, PATCH, PUT, or DELETE requests: 5." A GraphQL
-/// request is taken for a query.
-fn points(method: &Method, resource: Resource) -> u64 {
-    let cheap = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) || resource == Resource::Graphql;
-    if cheap { 1 } else { 5 }
+/// What a request counts for the secondary limits: "GraphQL requests without mutations: 1. GraphQL requests with mutations: 5. Most
+/// REST API GET, HEAD, and OPTIONS requests: 1. Most REST API POST, PATCH, PUT, or DELETE requests: 5."
+pub(crate) fn points(method: &Method, resource: Resource, changes: bool) -> u64 {
+    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if reads || (resource == Resource::Graphql && !changes) { 1 } else { 5 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_something_counts_five_times() {
+        let of = |method, path, changes| points(&method, Resource::of(path), changes);
+        assert_eq!((of(Method::GET, "/user", false), of(Method::HEAD, "/user", false)), (1, 1));
+        assert_eq!((of(Method::POST, "/user/repos", false), of(Method::DELETE, "/repos/o/r", false)), (5, 5));
+        assert_eq!((of(Method::POST, "/graphql", false), of(Method::POST, "/graphql", true)), (1, 5));
+    }
+
+    #[test]
+    fn requests_at_once_are_counted_until_they_end() {
+        let (mut quotas, caller) = (Quotas::default(), Caller::anonymous("127.0.0.1", 60));
+        let secondary = Some(Secondary { in_flight: 2, ..Secondary::default() });
+        let settings = Settings { secondary, ..Settings::default() };
+        let begin = |quotas: &mut Quotas| quotas.begin(&caller, Resource::Core, 1, &settings, 1_000);
+        assert_eq!((begin(&mut quotas), begin(&mut quotas)), (None, None));
+        assert_eq!(begin(&mut quotas), Some(Exceeded::Secondary { retry_after: 60 }));
+        quotas.end(&caller.bucket);
+        assert!(begin(&mut quotas).is_some(), "the refused one counts too while it lasts");
+        (0..3).for_each(|_| quotas.end(&caller.bucket));
+        assert_eq!(begin(&mut quotas), None);
+    }
 }

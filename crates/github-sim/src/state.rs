@@ -9,7 +9,7 @@ use crate::counters::{Call, Counters, Upload};
 use crate::fault::{Armed, Fault};
 use crate::graphql;
 use crate::http::{Cache, Finished, Reply, finish, request_id};
-use crate::quota::{Exceeded, Quotas, Resource};
+use crate::quota::{Exceeded, Quotas, Resource, points};
 use crate::routes::{self, Ask};
 use crate::text::{http_date, iso, now};
 use crate::tokens::{Caller, Private, TokenKind, TokenSeed, TokenState, Tokens};
@@ -93,7 +93,9 @@ impl State {
         let payer = working.cloned().unwrap_or_else(|| nobody.clone());
         let resource = Resource::of(&asked.path);
         let time = now();
-        let exceeded = self.quotas.begin(&payer, resource, &asked.method, &self.settings, time);
+        let changes = resource == Resource::Graphql && graphql::price(&asked.body).1;
+        let exceeded =
+            self.quotas.begin(&payer, resource, points(&asked.method, resource, changes), &self.settings, time);
         let outcome = match (fault.and_then(|fault| Some((fault, fault.status?))), known) {
             (Some((fault, status)), _) => self.edge(asked, &nobody, status, fault),
             (None, None) => self.refuse(asked, &nobody),
@@ -114,7 +116,8 @@ impl State {
         let Outcome { mut finished, charged } = outcome;
         let resource = Resource::of(&asked.path);
         if charged {
-            self.quotas.charge(payer, resource, time);
+            let points = if resource == Resource::Graphql { graphql::price(&asked.body).0.points } else { 1 };
+            self.quotas.charge(payer, resource, points, time);
         }
         let mut add = |name: &'static str, value: String| {
             if let Ok(value) = value.parse() {

@@ -111,8 +111,8 @@ fn records_of(request: &Request) -> &[Shared] {
 
 fn records_in(response: &Response) -> &[Shared] {
     match response {
-        Response::Have { records } => records,
-        Response::Coming { .. } | Response::Lease { .. } | Response::Body { .. } | Response::Ok | Response::No => &[],
+        Response::Have { records } | Response::Lease { known: records, .. } | Response::Known { records } => records,
+        Response::Coming { .. } | Response::Body { .. } | Response::Ok | Response::No => &[],
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a node holds for one key and one credential.
 
-use crate::id::{BodyCid, Scope};
+use crate::id::{BodyCid, Scope, ValidationCid};
 use crate::time::Millis;
 use crate::wire::SignedRecord;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,44 @@ pub struct Entry {
     pub attestation: Option<Attestation>,
     /// `host/path?query`, for the operator's eyes only. Empty for an entry that nobody here has asked for yet.
     pub target: String,
+    /// What the body says about how long it lasts.
+    #[serde(default)]
+    pub facts: BodyFacts,
+    /// How often confirming found a change.
+    #[serde(default)]
+    pub history: History,
+}
+
+/// What was read out of a body once, when it was kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BodyFacts {
+    /// Whether what it describes has come to its end (a run that completed, an issue that was closed).
+    pub settled: Settled,
+    /// Names the validation fields in it; `None` where it has none, or nobody has looked yet.
+    pub validation: Option<ValidationCid>,
+}
+
+/// Whether what a body describes is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Settled {
+    /// It goes on, or nothing is known.
+    #[default]
+    Open,
+    /// It is over, but may be taken up again.
+    Over,
+    /// It is over for good.
+    Final,
+}
+
+/// How often one resource was confirmed and how often it had not changed, over which time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Confirmations, the first fetch not counted.
+    pub checks: u16,
+    /// Those of them that found the same body.
+    pub unchanged: u16,
+    /// The time between the first and the last of them, in milliseconds.
+    pub observed_ms: u64,
 }
 
 impl Entry {
@@ -67,5 +105,43 @@ impl Entry {
     /// The first value of a shared header, by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.representation.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::cbor;
+
+    /// What an entry was before it knew facts and a history.
+    #[derive(Serialize)]
+    struct Earlier {
+        representation: Representation,
+        etag: Option<String>,
+        origin_date: u64,
+        confirmed_at: Millis,
+        scopes: Vec<Scope>,
+        source: Source,
+        attestation: Option<Attestation>,
+        target: String,
+    }
+
+    #[test]
+    fn an_entry_kept_by_an_earlier_version_is_read_as_one_that_nothing_is_known_of() {
+        let earlier = Earlier {
+            representation: Representation { cid: BodyCid::of(b"{}"), length: 2, headers: Vec::new() },
+            etag: Some("\"a\"".to_owned()),
+            origin_date: 1,
+            confirmed_at: Millis(1000),
+            scopes: Vec::new(),
+            source: Source::Own,
+            attestation: None,
+            target: "api.github.com/user".to_owned(),
+        };
+        let read: Entry = cbor::decode(&cbor::encode(&earlier), 1024).unwrap();
+        assert_eq!((read.facts, read.history), (BodyFacts::default(), History::default()));
+        assert_eq!(read.target, earlier.target);
     }
 }

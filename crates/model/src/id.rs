@@ -6,6 +6,8 @@ use std::fmt;
 
 /// Multicodec of raw bytes.
 const RAW: u64 = 0x55;
+/// Multicodec of canonical CBOR.
+const DAG_CBOR: u64 = 0x71;
 /// Multihash code of SHA2-256.
 const SHA2_256: u64 = 0x12;
 
@@ -86,9 +88,7 @@ impl BodyCid {
 
     /// The standard form: CIDv1, raw, sha2-256.
     pub fn to_cid(&self) -> cid::Cid {
-        let hash =
-            multihash::Multihash::<64>::wrap(SHA2_256, &self.0).expect("a 32-byte digest fits a 64-byte multihash");
-        cid::Cid::new_v1(RAW, hash)
+        cid_of(RAW, &self.0)
     }
 }
 
@@ -104,6 +104,40 @@ impl fmt::Debug for BodyCid {
     }
 }
 
+/// The name of the validation fields in a body: CIDv1, dag-cbor, sha2-256. Two bodies that show the same versions of the same
+/// resources have the same one. Holds the digest; [`ValidationCid::to_cid`] gives the standard form.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ValidationCid(pub [u8; 32]);
+
+impl ValidationCid {
+    /// The name of validation fields in canonical CBOR.
+    pub fn of(canonical: &[u8]) -> Self {
+        ValidationCid(Sha256::digest(canonical).into())
+    }
+
+    /// The standard form: CIDv1, dag-cbor, sha2-256.
+    pub fn to_cid(&self) -> cid::Cid {
+        cid_of(DAG_CBOR, &self.0)
+    }
+}
+
+impl fmt::Display for ValidationCid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_cid().fmt(f)
+    }
+}
+
+impl fmt::Debug for ValidationCid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ValidationCid({self})")
+    }
+}
+
+fn cid_of(codec: u64, digest: &[u8; 32]) -> cid::Cid {
+    let hash = multihash::Multihash::<64>::wrap(SHA2_256, digest).expect("a 32-byte digest fits a 64-byte multihash");
+    cid::Cid::new_v1(codec, hash)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +149,13 @@ mod tests {
         assert_eq!(cid.to_string(), "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e");
         assert!(cid.names(b"hello world"));
         assert!(!cid.names(b"hello worle"));
+    }
+
+    #[test]
+    fn a_validation_cid_is_the_standard_cid_of_canonical_cbor() {
+        // The CID of the empty map in DAG-CBOR (one byte, a0), as the IPLD fixtures give it.
+        let cid = ValidationCid::of(&[0xa0]);
+        assert_eq!(cid.to_string(), "bafyreigbtj4x7ip5legnfznufuopl4sg4knzc2cof6duas4b3q2fy6swua");
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub mod limits;
 pub mod time;
 pub mod wire;
 
-pub use entry::{Attestation, Entry, Representation, Source};
-pub use id::{BodyCid, CacheKey, Fingerprint, LocalFingerprint, MemberId, Scope, WireKey};
-pub use key::KeyParts;
+pub use entry::{Attestation, BodyFacts, Entry, History, Representation, Settled, Source};
+pub use id::{BodyCid, CacheKey, Fingerprint, LocalFingerprint, MemberId, Scope, ValidationCid, WireKey};
+pub use key::{GraphQlParts, KeyParts};
 pub use time::Millis;

@@ -18,6 +18,9 @@ pub const MAX_REQUEST_BYTES: usize = 32 * 1024;
 /// Largest have-you-got response, sealed: one chunk, with room for the envelope.
 pub const MAX_RESPONSE_BYTES: usize = CHUNK_BYTES as usize + 8 * 1024;
 
+/// Most representations of one key that are told of with a lease: a few hundred bytes each.
+pub const MAX_KNOWN: usize = 4;
+
 /// Most headers that one representation carries.
 pub const MAX_HEADERS: usize = 16;
 
@@ -29,3 +32,12 @@ pub const MAX_SCOPES: usize = 32;
 
 /// Longest request target (path and query) that is cached, in bytes. A longer one passes through.
 pub const MAX_TARGET_BYTES: usize = 8 * 1024;
+
+/// Longest name of a host, in bytes (RFC 1035 §2.3.4: 255 octets), with room for a port.
+pub const MAX_HOST_BYTES: usize = 264;
+
+/// Most buckets that one word on rate limits names. GitHub has about 15.
+pub const MAX_BUCKETS: usize = 32;
+
+/// Longest name of a bucket, in bytes. GitHub's longest has 30.
+pub const MAX_BUCKET_NAME_BYTES: usize = 64;

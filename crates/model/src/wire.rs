@@ -77,6 +77,8 @@ pub enum Record {
     Revalidated(Validation),
     /// A write may have changed these subtrees.
     Invalidated(Invalidated),
+    /// What the origin said of a credential's rate limits.
+    Budget(Budget),
     /// A kind that this version does not know.
     Unknown(u16),
 }
@@ -112,8 +114,7 @@ impl Validation {
         bytes.extend_from_slice(&stamp.sequence.to_be_bytes());
         for (name, value) in headers {
             for part in [name, value] {
-                bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
-                bytes.extend_from_slice(part.as_bytes());
+                push_text(&mut bytes, part);
             }
         }
         bytes
@@ -138,9 +139,77 @@ pub struct Invalidated {
     pub scopes: Vec<Scope>,
 }
 
+/// What the origin said to its author of one credential's rate limits at one host, and that the author uses that credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// The host, with its port where that isn't the scheme's own.
+    pub host: String,
+    /// F.
+    pub fingerprint: Fingerprint,
+    /// Each bucket whose window runs.
+    pub buckets: Vec<Bucket>,
+    /// Milliseconds, at sending, for which the origin has asked for silence; 0 where it hasn't.
+    pub retry_after_ms: u64,
+    /// Keyed from the credential itself over [`Budget::mac_input`], as a validation's: no member can speak of the limits of a
+    /// credential that it never held.
+    #[serde(with = "serde_bytes")]
+    pub mac: Vec<u8>,
+}
+
+/// One bucket of a primary limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// As in `X-RateLimit-Resource`.
+    pub name: String,
+    /// Requests a window.
+    pub limit: u64,
+    /// What is left of them.
+    pub remaining: u64,
+    /// When it is full again, Unix seconds of the origin's clock.
+    pub reset: u64,
+    /// Milliseconds, at sending, since the request was sent whose answer said so.
+    pub age_ms: u64,
+}
+
+impl Budget {
+    /// The bytes under the MAC: domain, version, host, F, what is left of a wait, author, boot, sequence, and the buckets.
+    pub fn mac_input(&self, stamp: &Stamp) -> Vec<u8> {
+        let mut bytes = b"ghmesh/budget\0".to_vec();
+        bytes.push(VERSION);
+        push_text(&mut bytes, &self.host);
+        bytes.extend_from_slice(&self.fingerprint.0);
+        bytes.extend_from_slice(&self.retry_after_ms.to_be_bytes());
+        bytes.extend_from_slice(&stamp.author.0);
+        bytes.extend_from_slice(&stamp.boot.to_be_bytes());
+        bytes.extend_from_slice(&stamp.sequence.to_be_bytes());
+        for bucket in &self.buckets {
+            push_text(&mut bytes, &bucket.name);
+            for number in [bucket.limit, bucket.remaining, bucket.reset, bucket.age_ms] {
+                bytes.extend_from_slice(&number.to_be_bytes());
+            }
+        }
+        bytes
+    }
+
+    fn bounded(self) -> Result<Self, CborError> {
+        within(self.host.len(), limits::MAX_HOST_BYTES)?;
+        within(self.buckets.len(), limits::MAX_BUCKETS)?;
+        for bucket in &self.buckets {
+            within(bucket.name.len(), limits::MAX_BUCKET_NAME_BYTES)?;
+        }
+        Ok(self)
+    }
+}
+
+fn push_text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
 const KIND_STORED: u16 = 1;
 const KIND_REVALIDATED: u16 = 2;
 const KIND_INVALIDATED: u16 = 3;
+const KIND_BUDGET: u16 = 4;
 
 impl Record {
     /// The kind number and the encoded payload, as they are signed.
@@ -152,6 +221,7 @@ impl Record {
             Record::Stored(stored) => (KIND_STORED, cbor::encode(stored)),
             Record::Revalidated(validation) => (KIND_REVALIDATED, cbor::encode(validation)),
             Record::Invalidated(invalidated) => (KIND_INVALIDATED, cbor::encode(invalidated)),
+            Record::Budget(budget) => (KIND_BUDGET, cbor::encode(budget)),
             Record::Unknown(kind) => unreachable!("nobody authors a record of the unknown kind {kind}"),
         }
     }
@@ -162,6 +232,7 @@ impl Record {
             KIND_STORED => Record::Stored(cbor::decode::<Stored>(payload, limit)?.bounded()?),
             KIND_REVALIDATED => Record::Revalidated(cbor::decode(payload, limit)?),
             KIND_INVALIDATED => Record::Invalidated(cbor::decode::<Invalidated>(payload, limit)?.bounded()?),
+            KIND_BUDGET => Record::Budget(cbor::decode::<Budget>(payload, limit)?.bounded()?),
             other => Record::Unknown(other),
         };
         Ok(record)
@@ -259,6 +330,11 @@ pub enum Response {
     Lease {
         /// Milliseconds.
         lease_ms: u64,
+        /// Milliseconds that another credential's fetch of the same key may still take; its outcome will be delivered.
+        behind_ms: Option<u64>,
+        /// Without bodies, `Stored` records of the same key for other credentials: at most [`limits::MAX_KNOWN`], the latest
+        /// first. What they name may be what the origin would answer; they permit nothing.
+        known: Vec<Shared>,
     },
     /// Bytes of a body from the offset asked.
     Body {
@@ -272,4 +348,9 @@ pub enum Response {
     Ok,
     /// Not here: no such body, or this node can't say now. Go on without it.
     No,
+    /// [`Response::No`], but what it has of the same key for other credentials, as in [`Response::Lease`].
+    Known {
+        /// Without bodies.
+        records: Vec<Shared>,
+    },
 }

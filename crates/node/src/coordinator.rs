@@ -40,14 +40,25 @@ pub(crate) enum Step {
     Check,
     /// Go to the origin.
     Fetch(FetchReason),
+    /// Records of what was fetched for other credentials; they permit nothing.
+    Learn(Vec<Shared>),
 }
 
 /// What the task receives.
 pub(crate) enum Command {
-    Lookup { lookup: LookupId, subject: Subject, max_age: Duration, steps: mpsc::Sender<Step> },
+    Lookup { lookup: LookupId, subject: Subject, max_age: Duration, follow: bool, steps: mpsc::Sender<Step> },
     Input(Input),
     Answered { ask: AskId, from: MemberId, answer: Option<Response> },
-    Inquired { from: MemberId, subject: Subject, lease: bool, held: Option<Vec<Shared>>, replier: Replier },
+    Inquired { from: MemberId, subject: Subject, lease: bool, on_hand: OnHand, replier: Replier },
+}
+
+/// What the store has for a member that asks.
+#[derive(Debug, Default)]
+pub(crate) struct OnHand {
+    /// The records of a validation that is young enough.
+    pub(crate) held: Option<Vec<Shared>>,
+    /// Records of the same key for other credentials.
+    pub(crate) known: Vec<Shared>,
 }
 
 /// Speaks to the task. Cheap to clone.
@@ -69,11 +80,12 @@ pub(crate) struct View {
 
 impl Coordinator {
     /// Starts the task. It ends when every handle is gone.
-    pub(crate) fn start(mesh: Mesh, exchange: Exchange, clock: Clock) -> Self {
+    /// `follow`: a body that was fetched for one credential can help another.
+    pub(crate) fn start(mesh: Mesh, exchange: Exchange, clock: Clock, follow: bool) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let view = Arc::new(Mutex::new(View::default()));
         let coordinator = Coordinator { commands, lookups: Arc::default(), view: view.clone() };
-        let fleet = Fleet::new(Config { me: mesh.member() });
+        let fleet = Fleet::new(Config { me: mesh.member(), follow });
         let task = Task {
             fleet,
             mesh,
@@ -90,12 +102,12 @@ impl Coordinator {
         coordinator
     }
 
-    /// Begins to look for `subject` among the members.
-    pub(crate) async fn search(&self, subject: Subject, max_age: Duration) -> Search {
+    /// Begins to look for `subject` among the members. `follow`: what is fetched for another credential would help.
+    pub(crate) async fn search(&self, subject: Subject, max_age: Duration, follow: bool) -> Search {
         let lookup = LookupId(self.lookups.fetch_add(1, Ordering::Relaxed));
         let (steps, receiver) = mpsc::channel(STEPS);
         // Where the task is overloaded the command is lost, the sender with it, and the search says: fetch.
-        let _ = self.commands.try_send(Command::Lookup { lookup, subject, max_age, steps });
+        let _ = self.commands.try_send(Command::Lookup { lookup, subject, max_age, follow, steps });
         Search { lookup: Some(lookup), steps: receiver, commands: self.commands.clone() }
     }
 
@@ -105,16 +117,9 @@ impl Coordinator {
     }
 
     /// Passes on a member's question and what the store has on it.
-    pub(crate) fn inquire(
-        &self,
-        from: MemberId,
-        subject: Subject,
-        lease: bool,
-        held: Option<Vec<Shared>>,
-        replier: Replier,
-    ) {
+    pub(crate) fn inquire(&self, from: MemberId, subject: Subject, lease: bool, on_hand: OnHand, replier: Replier) {
         // Dropping the replier answers "no".
-        let _ = self.commands.try_send(Command::Inquired { from, subject, lease, held, replier });
+        let _ = self.commands.try_send(Command::Inquired { from, subject, lease, on_hand, replier });
     }
 
     /// What the state machine knows and has counted.
@@ -197,7 +202,7 @@ struct Task {
     flights: HashMap<LookupId, mpsc::Sender<Step>>,
     /// Answers that `fleet` may decide to use in the very input that reports them.
     answers: HashMap<AskId, (MemberId, Vec<Shared>)>,
-    inquiries: HashMap<InquiryId, (Option<Vec<Shared>>, Replier)>,
+    inquiries: HashMap<InquiryId, (OnHand, Replier)>,
     last_inquiry: u64,
 }
 
@@ -219,21 +224,21 @@ impl Task {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Lookup { lookup, subject, max_age, steps } => {
+            Command::Lookup { lookup, subject, max_age, follow, steps } => {
                 self.flights.insert(lookup, steps);
-                self.input(Input::Lookup { lookup, subject, max_age });
+                self.input(Input::Lookup { lookup, subject, max_age, follow });
             }
             Command::Input(input) => {
                 self.forget(&input);
                 self.input(input);
             }
             Command::Answered { ask, from, answer } => self.answered(ask, from, answer),
-            Command::Inquired { from, subject, lease, held, replier } => {
+            Command::Inquired { from, subject, lease, on_hand, replier } => {
                 self.last_inquiry += 1;
                 let inquiry = InquiryId(self.last_inquiry);
-                let is_held = held.is_some();
-                self.inquiries.insert(inquiry, (held, replier));
-                self.input(Input::Inquired { inquiry, from, subject, held: is_held, lease });
+                let held = on_hand.held.is_some();
+                self.inquiries.insert(inquiry, (on_hand, replier));
+                self.input(Input::Inquired { inquiry, from, subject, held, lease });
             }
         }
     }
@@ -251,7 +256,14 @@ impl Task {
                 Some(Answer::Have)
             }
             Some(Response::Coming { wait_ms }) => Some(Answer::Coming { wait: Duration::from_millis(wait_ms) }),
-            Some(Response::Lease { .. }) => Some(Answer::Lease),
+            Some(Response::Lease { behind_ms, known, .. }) => {
+                self.learn(ask, known);
+                Some(Answer::Lease { behind: behind_ms.map(Duration::from_millis) })
+            }
+            Some(Response::Known { records }) => {
+                self.learn(ask, records);
+                Some(Answer::No)
+            }
             Some(Response::No) => Some(Answer::No),
             Some(Response::Body { .. } | Response::Ok) | None => None,
         };
@@ -260,6 +272,13 @@ impl Task {
             None => Input::AskFailed { ask },
         });
         self.answers.remove(&ask);
+    }
+
+    /// Hands what was fetched for other credentials to the flight for which it was asked.
+    fn learn(&mut self, ask: AskId, known: Vec<Shared>) {
+        if let Some(lookup) = self.fleet.asked_for(ask).filter(|_| !known.is_empty()) {
+            self.step(lookup, Step::Learn(known));
+        }
     }
 
     fn input(&mut self, input: Input) {
@@ -311,12 +330,15 @@ impl Task {
     }
 
     fn reply(&mut self, inquiry: InquiryId, reply: Reply) {
-        let Some((held, replier)) = self.inquiries.remove(&inquiry) else { return };
+        let Some((OnHand { held, known }, replier)) = self.inquiries.remove(&inquiry) else { return };
         replier.reply(match (reply, held) {
             (Reply::Have, Some(records)) => Response::Have { records },
-            (Reply::Have, None) | (Reply::No, _) => Response::No,
+            (Reply::Have, None) | (Reply::No, _) if known.is_empty() => Response::No,
+            (Reply::Have, None) | (Reply::No, _) => Response::Known { records: known },
             (Reply::Coming { wait }, _) => Response::Coming { wait_ms: millis(wait) },
-            (Reply::Lease { span }, _) => Response::Lease { lease_ms: millis(span) },
+            (Reply::Lease { span, behind }, _) => {
+                Response::Lease { lease_ms: millis(span), behind_ms: behind.map(millis), known }
+            }
         });
     }
 

@@ -3,17 +3,21 @@
 //! A record from a member becomes an **offer**: stored under (W, F), usable by nobody. When a caller presents the credential,
 //! the offer's MAC can be checked ([`Exchange::vouched`]), and only then does it become an entry of that credential.
 
+use crate::budgets::Said;
+use crate::candidates::latest_of_each;
 use crate::clock::Clock;
 use crate::presented::Presented;
 use bytes::Bytes;
 use ghmesh_fleet::Subject;
 use ghmesh_mesh::{Author, Mesh};
 use ghmesh_model::wire::{Record, Shared, SignedRecord, Stamp, Stored, Validation};
-use ghmesh_model::{Attestation, CacheKey, Entry, Fingerprint, Millis, Scope, Source, WireKey, limits, time::millis};
+use ghmesh_model::{
+    Attestation, BodyFacts, CacheKey, Entry, Fingerprint, History, Millis, Scope, Source, WireKey, limits, time::millis,
+};
 use ghmesh_origin::Origin;
 use ghmesh_policy::Credential;
 use ghmesh_seal::KeyRing;
-use ghmesh_store::{Slot, Store};
+use ghmesh_store::{Group, Slot, Store};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +36,8 @@ pub(crate) enum Receipt {
     Known,
     /// Writes went to these subtrees, and ended then.
     Written(Vec<Scope>, Millis),
+    /// Something about a credential's limits, whose MAC is yet to be checked.
+    Said(Box<Said>),
     /// A kind from a later version.
     Unknown,
     /// It contradicts itself or breaks a limit.
@@ -67,7 +73,9 @@ impl Exchange {
             Ok(Record::Stored(Stored { validation, .. })) => {
                 validation.key == subject.key && validation.fingerprint == subject.fingerprint
             }
-            Ok(Record::Revalidated(_) | Record::Invalidated(_) | Record::Unknown(_)) | Err(_) => false,
+            Ok(Record::Revalidated(_) | Record::Invalidated(_) | Record::Budget(_) | Record::Unknown(_)) | Err(_) => {
+                false
+            }
         }
     }
 
@@ -77,7 +85,9 @@ impl Exchange {
     pub(crate) fn attest(&self, subject: Subject, credential: &Credential, entry: &Entry) -> Attestation {
         let stamp = self.author.stamp();
         let validation = self.validation(subject, credential, entry, stamp, &entry.representation.headers);
-        let stored = Stored { representation: entry.representation.clone(), validation, scopes: entry.scopes.clone() };
+        // What the body adds to the scopes is for each node to see for itself.
+        let scopes = entry.scopes.iter().take(limits::MAX_SCOPES).copied().collect();
+        let stored = Stored { representation: entry.representation.clone(), validation, scopes };
         Attestation { stored: self.author.sign(stamp, &Record::Stored(stored)), revalidated: None }
     }
 
@@ -128,11 +138,12 @@ impl Exchange {
         }
     }
 
-    /// Tells the mesh that a write went to these subtrees; gives the record, for members that come later.
-    pub(crate) fn publish_write(&self, scopes: Vec<Scope>) -> SignedRecord {
+    /// Tells the mesh that these subtrees changed at that moment; gives the record, for members that come later.
+    pub(crate) fn publish_write(&self, scopes: Vec<Scope>, at: Millis) -> SignedRecord {
         let record = Record::Invalidated(ghmesh_model::wire::Invalidated { scopes });
         let signed = self.author.sign(self.author.stamp(), &record);
-        let shared = Shared { signed: signed.clone(), age_ms: 0, body: None };
+        let age_ms = self.clock.now().since(at).map_or(0, millis);
+        let shared = Shared { signed: signed.clone(), age_ms, body: None };
         if let Err(full) = self.mesh.publish(shared) {
             tracing::warn!(%full, "a write was not announced; members that are connected notice it when their entries expire");
         }
@@ -152,6 +163,19 @@ impl Exchange {
         Some([Some(stored), revalidated].into_iter().flatten().collect())
     }
 
+    /// Records, without bodies, of what the store offers on the same key for other credentials: what they name may be what
+    /// GitHub would answer.
+    pub(crate) fn known(&self, subject: Subject) -> Vec<Shared> {
+        let mut entries = self.store.known(&Group::Wire(subject.key));
+        entries.retain(|(slot, _)| *slot != offer_slot(subject));
+        let now = self.clock.now();
+        let shared = latest_of_each(entries, None).into_iter().filter_map(|entry| {
+            let signed = entry.attestation.as_ref()?.stored.clone();
+            Some(Shared { signed, age_ms: millis(entry.age(now)?), body: None })
+        });
+        shared.take(limits::MAX_KNOWN).collect()
+    }
+
     // Listening.
 
     /// Takes a record whose author's signature the mesh has verified. Returns once it is stored.
@@ -162,6 +186,10 @@ impl Exchange {
             Ok(Record::Invalidated(invalidated)) => {
                 let at = self.clock.now().before(Duration::from_millis(shared.age_ms));
                 Receipt::Written(invalidated.scopes, at)
+            }
+            Ok(Record::Budget(budget)) => {
+                let at = self.clock.now().before(Duration::from_millis(shared.age_ms));
+                Receipt::Said(Box::new(Said { budget, stamp: shared.signed.stamp, at }))
             }
             Ok(Record::Unknown(_)) => Receipt::Unknown,
             Err(error) => {
@@ -192,6 +220,8 @@ impl Exchange {
             source: Source::Peer,
             attestation: Some(Attestation { stored: shared.signed, revalidated: None }),
             target: String::new(),
+            facts: BodyFacts::default(),
+            history: History::default(),
         };
         self.keep_newer(subject, entry, body).await
     }
@@ -268,7 +298,7 @@ impl Exchange {
             && self.made_by(subject, credential, entry, &stored.validation, &attestation.stored, Some(&stored));
         let revalidated_holds = attestation.revalidated.as_ref().is_none_or(|signed| match signed.record() {
             Ok(Record::Revalidated(validation)) => self.made_by(subject, credential, entry, &validation, signed, None),
-            Ok(Record::Stored(_) | Record::Invalidated(_) | Record::Unknown(_)) | Err(_) => false,
+            Ok(Record::Stored(_) | Record::Invalidated(_) | Record::Budget(_) | Record::Unknown(_)) | Err(_) => false,
         });
         stored_holds && revalidated_holds
     }

@@ -4,7 +4,7 @@ use ghmesh_origin::OriginError;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the gateway turns into a 502 or 504. Cheap to clone: everybody who waited for the same fetch is told the same.
+/// What the gateway turns into an error of its own. Cheap to clone: everybody who waited for the same fetch is told the same.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Failure {
     /// The origin was too slow, and nothing kept may stand in for its answer.
@@ -26,6 +26,14 @@ pub enum Failure {
     Busy {
         /// Which host.
         error: Arc<OriginError>,
+    },
+    /// The origin limits this credential: it asked for silence, or what may be asked of it in a minute is used up.
+    #[error("{error}")]
+    Limited {
+        /// Which host.
+        error: Arc<OriginError>,
+        /// Until it may be asked again.
+        retry_in: Duration,
     },
     /// The origin can't be reached, or what it sent is no answer.
     #[error("{error}")]
@@ -63,6 +71,7 @@ impl Failure {
             Failure::Unreachable { error } => !matches!(**error, OriginError::Connect { .. } | OriginError::Target),
             Failure::BreakerOpen { .. }
             | Failure::Busy { .. }
+            | Failure::Limited { .. }
             | Failure::ClientBody { .. }
             | Failure::NotCached { .. } => false,
         }
@@ -79,6 +88,10 @@ impl From<OriginError> for Failure {
                 Failure::BreakerOpen { error, retry_in }
             }
             OriginError::Busy { .. } => Failure::Busy { error },
+            OriginError::Limited { retry_in, .. } => {
+                let retry_in = *retry_in;
+                Failure::Limited { error, retry_in }
+            }
             OriginError::RequestBody { .. } => Failure::ClientBody { error },
             _ if timeout => Failure::Timeout { error },
             OriginError::Target

@@ -9,9 +9,9 @@ use ghmesh_fleet::Subject;
 use ghmesh_github_sim::{Sim, tokens};
 use ghmesh_mesh::{Author, Identity};
 use ghmesh_model::wire::{Record, Shared};
-use ghmesh_model::{BodyCid, Entry, Millis, Representation, Source};
+use ghmesh_model::{BodyCid, BodyFacts, Entry, History, Millis, Representation, Source};
 use ghmesh_origin::Origin;
-use ghmesh_policy::{Freshness, Listener, Origins, Plan, PolicyConfig, Read, classify};
+use ghmesh_policy::{Freshness, Listener, Origins, Plan, PolicyConfig, Read, Sharing, classify};
 use ghmesh_seal::{Cost, KeyRing, Secret, derive};
 use http::Request;
 use std::sync::Arc;
@@ -43,7 +43,8 @@ impl Bench {
         let store = ghmesh_store::open(bounds, clock.function()).unwrap();
         let origin = Origin::new(ghmesh_origin::Config::default(), clock.function()).unwrap();
         let origins = Origins::new(&[], Some(&github.url()), Vec::new()).unwrap();
-        let config = Config { freshness: Freshness::default(), mesh_enabled: true, origins: origins.clone() };
+        let freshness = Freshness { adaptive: false, ..Freshness::default() };
+        let config = Config { freshness, sharing: Sharing::Proof, mesh_enabled: true, origins: origins.clone() };
         Bench { node: Node::new(config, clock, store, origin), github, origins, _directory: directory }
     }
 
@@ -122,6 +123,8 @@ pub(crate) fn entry(body: &[u8], confirmed_at: Millis) -> Entry {
         source: Source::Own,
         attestation: None,
         target: String::new(),
+        facts: BodyFacts::default(),
+        history: History::default(),
     }
 }
 

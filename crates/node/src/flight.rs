@@ -25,7 +25,7 @@ impl Inner {
         if let Some(landed) = self.complete(read, members, None).await {
             return Flown::Landed(landed, None);
         }
-        let mut search = members.coordinator.search(subject, self.max_age(read)).await;
+        let mut search = members.coordinator.search(subject, self.max_age(read), self.borrows(read)).await;
         match self.found(read, members, subject, &mut search).await {
             Some(landed) => {
                 search.found();
@@ -53,6 +53,7 @@ impl Inner {
                         None => search.refuse(),
                     }
                 }
+                Step::Learn(records) => self.receive_pulled(members, records).await,
                 Step::Check => {
                     if let Some(landed) = self.complete(read, members, None).await {
                         return Some(landed);
@@ -81,7 +82,7 @@ impl Inner {
             Some(body) => (body, how),
             None => (members.pull(&entry, from).await?, How::Peer),
         };
-        let entry = if how == How::Peer { self.adopt(read, &entry, &body).await } else { entry };
+        let entry = if how == How::Peer { self.taken_over(read, &entry, &body).await? } else { entry };
         Some(Arc::new(Landed::Entry { entry, body, how }))
     }
 

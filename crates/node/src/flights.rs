@@ -6,7 +6,7 @@
 use crate::failure::Failure;
 use crate::landed::Landed;
 use ghmesh_model::{CacheKey, LocalFingerprint, Millis};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -37,7 +37,7 @@ pub(crate) enum Role {
 
 /// The flights under way.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Flights(Arc<Mutex<HashMap<FlightKey, Running>>>);
+pub(crate) struct Flights(Arc<Mutex<BTreeMap<FlightKey, Running>>>);
 
 #[derive(Debug)]
 struct Running {
@@ -49,6 +49,7 @@ struct Running {
 pub(crate) struct Pilot {
     flights: Flights,
     key: FlightKey,
+    started: Millis,
     outcome: watch::Sender<Option<Outcome>>,
 }
 
@@ -63,16 +64,26 @@ impl Flights {
         if running.len() < MAX_FLIGHTS {
             running.insert(key, Running { started: now, outcome });
         }
-        Role::Lead(Pilot { flights: self.clone(), key, outcome: sender })
+        Role::Lead(Pilot { flights: self.clone(), key, started: now, outcome: sender })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<FlightKey, Running>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<FlightKey, Running>> {
         // Every critical section is a single map operation, so a poisoned map is still whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Pilot {
+    /// The flight for `key` that began first, if that is not this one but another credential's. As the first waits for nobody, no
+    /// two wait for each other.
+    pub(crate) fn first_of_key(&self, key: &CacheKey) -> Option<watch::Receiver<Option<Outcome>>> {
+        let running = self.flights.lock();
+        let of_key = running.range((*key, LocalFingerprint([0; 32]))..=(*key, LocalFingerprint([0xff; 32])));
+        let ((_, credential), first) = of_key.min_by_key(|((_, credential), flight)| (flight.started, *credential))?;
+        let before = (first.started, *credential) < (self.started, self.key.1);
+        (before && *credential != self.key.1).then(|| first.outcome.clone())
+    }
+
     /// Ends the flight for everybody who joined it.
     pub(crate) fn land(self, outcome: Outcome) {
         self.outcome.send_replace(Some(outcome));
@@ -127,6 +138,29 @@ mod tests {
         let _first = flights.join(KEY, Millis(1), always);
         let other = (KEY.0, LocalFingerprint([3; 32]));
         assert!(matches!(flights.join(other, Millis(1), always), Role::Lead(_)));
+    }
+
+    #[test]
+    fn of_the_flights_of_a_key_all_others_may_wait_for_the_first_and_it_for_none() {
+        let flights = Flights::default();
+        let lead = |key: u8, credential: u8, now: u64| {
+            let key = (CacheKey([key; 32]), LocalFingerprint([credential; 32]));
+            match flights.join(key, Millis(now), always) {
+                Role::Lead(pilot) => pilot,
+                Role::Follow(_) => panic!("nobody else has that credential"),
+            }
+        };
+        let (second, first, third, other) = (lead(1, 3, 10), lead(1, 9, 5), lead(1, 1, 10), lead(2, 1, 1));
+        let key = CacheKey([1; 32]);
+        assert!(first.first_of_key(&key).is_none());
+        assert!(other.first_of_key(&CacheKey([2; 32])).is_none());
+        for pilot in [&second, &third] {
+            let ahead = pilot.first_of_key(&key).expect("one began first");
+            assert!(ahead.same_channel(&first.outcome.subscribe()));
+        }
+        drop(first);
+        assert!(third.first_of_key(&key).is_none(), "it began in the same moment, and its name comes first");
+        assert!(second.first_of_key(&key).is_some());
     }
 
     #[test]

@@ -4,17 +4,24 @@ use crate::failure::Failure;
 use crate::node::{Inner, Node};
 use crate::tombstones::Buried;
 use bytes::Bytes;
-use ghmesh_model::{LocalFingerprint, Millis, Scope};
-use ghmesh_origin::{Body, BoxError, Safety};
-use ghmesh_policy::invalidation::{self, MutationScan};
-use ghmesh_policy::{Pass, PassReason, answer};
-use http::{Method, Request, Response, StatusCode, header};
+use ghmesh_model::{Millis, Scope, limits};
+use ghmesh_origin::{Body, BoxError, Safety, chain, full, read_ahead};
+use ghmesh_policy::change::{self, Change, Told};
+use ghmesh_policy::graphql::{self, NotRead};
+use ghmesh_policy::{Mode, Pass, PolicyConfig, answer};
+use http::request::Parts;
+use http::{Method, Request, Response, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// Longest wait for a body that would tell more. A slower one is passed on as far as it has come, and counts as one that tells
+/// nothing.
+const TELLING: Duration = Duration::from_secs(5);
 
 impl Node {
     /// Streams a request to its host and the answer back. Whatever it may have changed is stale everywhere before the answer
@@ -23,32 +30,69 @@ impl Node {
     /// # Errors
     /// [`Failure`] where no answer came.
     pub async fn forward(&self, pass: Pass, method: Method, body: Body) -> Result<Response<Body>, Failure> {
-        let node = &self.0;
-        node.counts.requests.add();
-        let mut write = Write::new(node.clone(), &pass);
-        let body = write.watch(body);
-        let result = node.pass(&pass, method, body).await;
-        let ended = result.as_ref().map(Response::status).map_err(Failure::clone);
-        write.end(ended).await;
-        let (head, body) = result?.into_parts();
-        let mut response = Response::new(body);
-        *response.status_mut() = head.status;
-        *response.headers_mut() = answer::pass_headers(&pass, head.status, &head.headers);
-        Ok(response)
+        let change = Change::of(&pass);
+        self.0.clone().stream_through(&pass, method, body, change).await
+    }
+
+    /// Answers a GraphQL request: as a read, if its body says that it is one, else as [`Node::forward`] does.
+    ///
+    /// # Errors
+    /// [`Failure`] where GitHub gave no answer and nothing kept may stand in.
+    pub async fn graphql(
+        &self,
+        head: &Parts,
+        pass: Pass,
+        body: Body,
+        policy: &PolicyConfig,
+    ) -> Result<Response<Body>, Failure> {
+        let (read, rest) = read_ahead(body, graphql::MAX_BODY_BYTES, TELLING).await;
+        let reason = match &rest {
+            None => match graphql::classify(head, &pass, &read, policy) {
+                Ok(read) => return self.lookup(read).await,
+                Err(reason) => reason,
+            },
+            Some(_) => NotRead::TooLarge,
+        };
+        tracing::debug!(%reason, "a GraphQL request passes through");
+        if policy.mode == Mode::Offline {
+            return Err(Failure::NotCached { reason: "policy.mode is offline" });
+        }
+        let change = match rest {
+            None => Change::of_graphql(&pass, reason, read.clone()),
+            Some(_) => Change::of_unread_graphql(&pass),
+        };
+        let body = rest.map_or_else(|| full(read.clone()), |rest| chain(read.clone(), rest));
+        self.0.clone().stream_through(&pass, head.method.clone(), body, change).await
     }
 }
 
 impl Inner {
+    async fn stream_through(
+        self: Arc<Self>,
+        pass: &Pass,
+        method: Method,
+        body: Body,
+        change: Change,
+    ) -> Result<Response<Body>, Failure> {
+        self.counts.requests.add();
+        let write = Write { node: Some(self.clone()), change, sent: Arc::default() };
+        let body = write.watch(body);
+        let result = self.pass(pass, method, body).await;
+        let (head, body) = write.end(result).await?.into_parts();
+        let mut response = Response::new(body);
+        *response.status_mut() = head.status;
+        *response.headers_mut() = answer::pass_headers(pass, head.status, &head.headers);
+        Ok(response)
+    }
+
     async fn pass(&self, pass: &Pass, method: Method, body: Body) -> Result<Response<Body>, Failure> {
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = pass.target.upstream_uri();
         *request.headers_mut() = pass.headers.clone();
         let safety = if pass.idempotent { Safety::Idempotent } else { Safety::Once };
-        let credential = pass.headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
-        let account = LocalFingerprint(self.store.data_key().local_fingerprint(credential));
-        let result = self.origin.send(request, safety, account).await.map_err(Failure::from);
-        self.count_call(&result, &pass.target, !credential.is_empty());
+        let result = self.pay(pass, request, safety).await;
+        self.count_call(&result, &pass.target, pass.headers.contains_key(header::AUTHORIZATION));
         if let Ok(response) = &result {
             self.note_redirect(&pass.target, response);
         }
@@ -74,12 +118,13 @@ impl Inner {
         }
     }
 
-    /// Makes everything in these scopes stale here and on the members.
-    async fn bury(&self, scopes: Vec<Scope>) {
-        let at = self.clock.now();
+    /// Makes everything in these scopes that was confirmed before `at` stale here and on the members.
+    pub(crate) async fn bury(&self, scopes: Vec<Scope>, at: Millis) {
         self.bury_here(&scopes, at).await;
         if let Some(members) = self.members.get() {
-            self.writes.note(members.exchange.publish_write(scopes), at);
+            for scopes in scopes.chunks(limits::MAX_SCOPES) {
+                self.writes.note(members.exchange.publish_write(scopes.to_vec(), at), at);
+            }
         }
     }
 }
@@ -87,54 +132,60 @@ impl Inner {
 /// What a request may change. Buried when it ends, however it ends, unless the origin definitely refused it. Counted then, too.
 struct Write {
     node: Option<Arc<Inner>>,
-    scopes: Vec<Scope>,
+    change: Change,
     /// Whether the caller's body has been read to its end. Before that the origin has no whole request to act on.
     sent: Arc<AtomicBool>,
-    /// GraphQL: looked through for a mutation as it streams by, and what that would change.
-    scan: Option<(Arc<Mutex<MutationScan>>, Scope)>,
 }
 
 impl Write {
-    fn new(node: Arc<Inner>, pass: &Pass) -> Self {
-        // GitHub lets nobody write who does not say who they are, so that nobody can empty the cache that way.
-        let anonymous = !pass.headers.contains_key(header::AUTHORIZATION);
-        let scopes = if anonymous { Vec::new() } else { pass.invalidates.clone() };
-        let scan = (pass.reason == PassReason::GraphQl && !anonymous)
-            .then(|| (Arc::default(), invalidation::host_scope(&pass.target.authority)));
-        Write { node: Some(node), scopes, sent: Arc::default(), scan }
-    }
-
-    fn watch(&mut self, body: Body) -> Body {
+    fn watch(&self, body: Body) -> Body {
         if body.is_end_stream() {
             self.sent.store(true, Ordering::Release);
             return body;
         }
-        let scan = self.scan.as_ref().map(|(scan, _)| scan.clone());
-        Watched { body, sent: self.sent.clone(), scan }.boxed_unsync()
+        Watched { body, sent: self.sent.clone() }.boxed_unsync()
     }
 
-    fn changed(&self) -> Vec<Scope> {
-        let mutated =
-            self.scan.iter().filter(|(scan, _)| scan.lock().unwrap_or_else(PoisonError::into_inner).may_mutate());
-        self.scopes.iter().copied().chain(mutated.map(|(_, host)| *host)).collect()
-    }
-
-    /// The answer's status is known, or there is none. A definite refusal changed nothing; a 5xx or a timeout may have.
-    async fn end(mut self, ended: Result<StatusCode, Failure>) {
-        let Some(node) = self.node.take() else { return };
+    /// The answer's head is there, or there is none. Gives the answer on, once everything that it may have changed is buried.
+    async fn end(mut self, ended: Result<Response<Body>, Failure>) -> Result<Response<Body>, Failure> {
+        let (ended, changed) = match ended {
+            Ok(response) => {
+                self.sent.store(true, Ordering::Release);
+                let (response, changed) = self.told_by(response).await;
+                (Ok(response), changed)
+            }
+            Err(failure) => {
+                let sent = self.sent.load(Ordering::Acquire);
+                (Err(failure), if sent { self.change.scopes(Told::Nothing) } else { Vec::new() })
+            }
+        };
+        let Some(node) = self.node.take() else { return ended };
         match ended {
             Ok(_) | Err(Failure::ClientBody { .. }) => node.counts.passed.add(),
             Err(_) => node.counts.failures.add(),
         }
-        let refused = match ended {
-            Ok(status) => status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT,
-            Err(_) => !self.sent.load(Ordering::Acquire),
-        };
-        let changed = self.changed();
-        if !refused && !changed.is_empty() {
+        if !changed.is_empty() {
             // In a task: a caller that hangs up now must not keep the members from hearing of it.
-            let _ = tokio::spawn(async move { node.bury(changed).await }).await;
+            let _ = tokio::spawn(async move { node.bury(changed, node.clock.now()).await }).await;
         }
+        ended
+    }
+
+    /// Looks into an answer for what was changed, and gives it on as it came.
+    async fn told_by(&self, response: Response<Body>) -> (Response<Body>, Vec<Scope>) {
+        if change::is_refused(response.status()) {
+            return (response, Vec::new());
+        }
+        let (head, body) = response.into_parts();
+        let head = Response::from_parts(head, ());
+        if !self.change.is_told_by(&head) {
+            return (head.map(|()| body), self.change.scopes(Told::Nothing));
+        }
+        let (read, rest) = read_ahead(body, change::MAX_ANSWER_BYTES, TELLING).await;
+        let told = if rest.is_none() { Told::Whole(&read) } else { Told::Cut };
+        let changed = self.change.scopes(told);
+        let body = rest.map_or_else(|| full(read.clone()), |rest| chain(read.clone(), rest));
+        (head.map(|()| body), changed)
     }
 }
 
@@ -143,18 +194,17 @@ impl Drop for Write {
     fn drop(&mut self) {
         let Some(node) = self.node.take() else { return };
         node.counts.passed.add();
-        let changed = self.changed();
+        let changed = self.change.scopes(Told::Nothing);
         if !changed.is_empty() && self.sent.load(Ordering::Acquire) {
-            tokio::spawn(async move { node.bury(changed).await });
+            tokio::spawn(async move { node.bury(changed, node.clock.now()).await });
         }
     }
 }
 
-/// A body that is watched on its way: whether it has come to its end, and for GraphQL what it says.
+/// A body that is watched on its way: whether it has come to its end.
 struct Watched {
     body: Body,
     sent: Arc<AtomicBool>,
-    scan: Option<Arc<Mutex<MutationScan>>>,
 }
 
 impl HttpBody for Watched {
@@ -163,11 +213,6 @@ impl HttpBody for Watched {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        if let (Poll::Ready(Some(Ok(frame))), Some(scan)) = (&polled, &self.scan)
-            && let Some(data) = frame.data_ref()
-        {
-            scan.lock().unwrap_or_else(PoisonError::into_inner).push(data);
-        }
         if matches!(polled, Poll::Ready(None)) || (polled.is_ready() && self.body.is_end_stream()) {
             self.sent.store(true, Ordering::Release);
         }

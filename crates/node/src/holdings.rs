@@ -1,8 +1,10 @@
 //! What this node holds for a caller: its own entry, or a peer's offer that the caller's credential vouches for.
 
 use crate::exchange::offer_slot;
+use crate::insight::Insight;
 use crate::landed::How;
 use crate::node::Inner;
+use crate::origin_call::history;
 use bytes::Bytes;
 use ghmesh_fleet::Subject;
 use ghmesh_model::wire::Shared;
@@ -24,7 +26,7 @@ pub(crate) struct Held {
 impl Inner {
     /// Where a caller's own entry is stored.
     pub(crate) fn slot(&self, read: &Read) -> Slot {
-        Slot::Local(read.key, self.fingerprint(read))
+        Slot::Local(read.key, self.holder(read))
     }
 
     /// How the mesh knows what a caller asks for. `None` where it must not know: the mesh is off or not ready, the
@@ -35,7 +37,7 @@ impl Inner {
             CredentialKind::Token | CredentialKind::Anonymous => true,
             CredentialKind::Private => false,
         };
-        shared.then(|| members.exchange.subject(&read.key, &read.credential))
+        shared.then(|| members.exchange.subject(&read.key, self.identity(read)))
     }
 
     /// The newest that is held for this caller, fresh or not.
@@ -67,7 +69,7 @@ impl Inner {
     fn is_vouched(&self, read: &Read, subject: Subject, offer: &Entry) -> bool {
         let Some(members) = self.members.get() else { return false };
         storable::is_acceptable(read, &offer.representation.headers)
-            && members.exchange.vouched(subject, &read.credential, offer)
+            && members.exchange.vouched(subject, self.identity(read), offer)
     }
 
     /// What may be done with an entry: policy's verdict, if there was no write and no refusal since.
@@ -81,22 +83,35 @@ impl Inner {
 
     /// The oldest confirmation that this caller takes from a member.
     pub(crate) fn max_age(&self, read: &Read) -> Duration {
-        let times = &self.config.freshness;
-        let directives = &read.caller.directives;
-        let lifetime = directives.ttl.unwrap_or(times.default_ttl).min(times.proof_ttl);
-        lifetime
-            .min(directives.max_age.unwrap_or(Duration::MAX))
-            .saturating_sub(directives.min_fresh.unwrap_or_default())
+        freshness::oldest_wanted(read, &self.config.freshness)
     }
 
-    /// Makes a vouched offer the caller's own entry: from now on it is local.
-    pub(crate) async fn adopt(&self, read: &Read, offer: &Entry, body: &Bytes) -> Arc<Entry> {
-        let entry =
-            Entry { etag: Some(etag::for_entry(read, offer, body)), target: read.target.to_string(), ..offer.clone() };
+    /// Makes a vouched offer the caller's own entry: from now on it is local. `None` where its body shows what was written since.
+    pub(crate) async fn taken_over(&self, read: &Read, offer: &Entry, body: &Bytes) -> Option<Arc<Entry>> {
+        let entry = self.adopt(read, offer, body).await;
+        (self.verdict(read, &entry) == Verdict::Fresh).then_some(entry)
+    }
+
+    async fn adopt(&self, read: &Read, offer: &Entry, body: &Bytes) -> Arc<Entry> {
+        let insight = Insight::of(read, &offer.representation, body, offer.origin_date);
+        let earlier = self.store.entry(&self.slot(read));
+        let entry = Entry {
+            etag: read.graphql.is_none().then(|| self.tag_of(read, offer, body)),
+            target: read.target.to_string(),
+            scopes: insight.scopes,
+            facts: insight.facts,
+            history: history(earlier.as_deref(), &offer.representation, offer.confirmed_at),
+            ..offer.clone()
+        };
         if let Err(error) = self.store.put_unsynced(self.slot(read), entry.clone(), Some(body.clone())).await {
             tracing::warn!(%error, "a peer's entry could not be kept");
         }
         Arc::new(entry)
+    }
+
+    /// The ETag that callers see of a peer's entry.
+    fn tag_of(&self, read: &Read, offer: &Entry, body: &Bytes) -> String {
+        if self.is_common(read) { etag::for_everybody(body) } else { etag::for_entry(read, offer, body) }
     }
 
     /// Stores what a member answered as an offer and gives it if the caller's credential vouches for it.

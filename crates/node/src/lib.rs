@@ -7,6 +7,9 @@
 //! What may be cached and shown is `policy`'s decision, who asks whom is `fleet`'s; here their decisions are carried out.
 
 mod bodies;
+mod budgets;
+mod candidates;
+mod changes;
 mod clock;
 mod coordinator;
 mod denials;
@@ -17,9 +20,11 @@ mod failure;
 mod fixtures;
 mod flight;
 mod flights;
+mod formulas;
 mod forward;
 mod grants;
 mod holdings;
+mod insight;
 mod landed;
 mod members;
 mod node;
@@ -27,6 +32,7 @@ mod origin_call;
 mod presented;
 mod stats;
 mod status;
+mod tags;
 mod tombstones;
 mod writes;
 
@@ -36,4 +42,4 @@ pub use ghmesh_origin::Body;
 pub use members::Membership;
 pub use node::{Config, Node};
 pub use stats::Stats;
-pub use status::{OriginView, PeerView, Readiness, SourceView, Status};
+pub use status::{BucketView, FormulaView, LimitView, OriginView, PeerView, Readiness, SourceView, Status};

@@ -1,7 +1,7 @@
 //! The node's side of the mesh: what members send, what they are answered, and who they are.
 
 use crate::bodies;
-use crate::coordinator::Coordinator;
+use crate::coordinator::{Coordinator, OnHand};
 use crate::exchange::{Exchange, Receipt};
 use crate::node::Inner;
 use crate::stats::Stats;
@@ -59,7 +59,7 @@ impl Members {
             presented: Arc::default(),
             authority: node.config.origins.authorities().next().unwrap_or_default().into(),
         };
-        let coordinator = Coordinator::start(mesh, exchange.clone(), node.clock);
+        let coordinator = Coordinator::start(mesh, exchange.clone(), node.clock, node.config.sharing.borrows());
         let (intakes, outlets): (Vec<_>, Vec<_>) = (0..INTAKES).map(|_| mpsc::channel(INTAKE_RECORDS)).unzip();
         if node.members.set(Members { exchange, coordinator, intakes }).is_ok() {
             outlets.into_iter().for_each(|outlet| drop(tokio::spawn(take_in(Arc::downgrade(node), outlet))));
@@ -139,11 +139,16 @@ impl Inner {
         match event {
             Event::Joined { member, addresses } => {
                 members.coordinator.tell(Input::Joined { member });
+                self.count_member(member, true);
                 self.remember(member, addresses);
                 self.tell_writes(member);
+                self.tell_budgets(member);
             }
             Event::Addresses { member, addresses } => self.remember(member, addresses),
-            Event::Left { member } => members.coordinator.tell(Input::Left { member }),
+            Event::Left { member } => {
+                members.coordinator.tell(Input::Left { member });
+                self.count_member(member, false);
+            }
             Event::RoundTrip { rtt, .. } => members.coordinator.tell(Input::RoundTrip { took: rtt }),
             Event::Record { shared, .. } => {
                 self.counts.records_received.add();
@@ -204,7 +209,8 @@ impl Inner {
         match members.exchange.receive(shared).await {
             Receipt::Newer(subject, confirmed_at) => members.announce_arrival(subject, confirmed_at),
             Receipt::Written(scopes, at) => self.bury_here(&scopes, at).await,
-            Receipt::Refused => self.counts.records_refused.add(),
+            Receipt::Said(said) if self.hear(&said) => {}
+            Receipt::Said(_) | Receipt::Refused => self.counts.records_refused.add(),
             Receipt::Known | Receipt::Unknown => {}
         }
     }
@@ -214,8 +220,8 @@ impl Inner {
         match request {
             Request::Have { key, fingerprint, max_age_ms, lease } => {
                 let subject = Subject { key, fingerprint };
-                let held = self.offered(members, subject, Duration::from_millis(max_age_ms));
-                members.coordinator.inquire(from, subject, lease, held, replier);
+                let on_hand = self.on_hand(members, subject, Duration::from_millis(max_age_ms));
+                members.coordinator.inquire(from, subject, lease, on_hand, replier);
             }
             Request::Deliver { records } => {
                 replier.reply(Response::Ok);
@@ -233,6 +239,13 @@ impl Inner {
                 replier.reply(answer.unwrap_or(Response::No));
             }
         }
+    }
+
+    fn on_hand(&self, members: &Members, subject: Subject, max_age: Duration) -> OnHand {
+        let held = self.offered(members, subject, max_age);
+        let helps = held.is_none() && self.config.sharing.borrows();
+        let known = if helps { members.exchange.known(subject) } else { Vec::new() };
+        OnHand { held, known }
     }
 
     /// What this node has for a member: young enough, and from after every known write.

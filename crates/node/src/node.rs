@@ -1,30 +1,40 @@
 //! The node itself: its parts, and the way of a read through them.
 
+use crate::budgets::Budgets;
+use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::denials::{self, Denials};
 use crate::early::Early;
 use crate::failure::Failure;
-use crate::flights::{Flights, Outcome, Role};
+use crate::flights::{Flights, Outcome, Pilot, Role};
+use crate::formulas::Formulas;
 use crate::grants::Grants;
+use crate::insight::Sightings;
 use crate::landed::{How, Landed};
 use crate::members::{Members, Membership};
 use crate::stats::{Count, Counts, Stats};
-use crate::status::{OriginView, PeerView, Readiness, Status};
+use crate::status::{LimitView, OriginView, PeerView, Readiness, Status};
+use crate::tags::Tags;
 use crate::tombstones::Tombstones;
 use crate::writes::Writes;
 use bytes::Bytes;
 use ghmesh_model::{Entry, LocalFingerprint, Millis};
 use ghmesh_origin::{Body, Origin};
 use ghmesh_policy::answer::{self, HitKind};
-use ghmesh_policy::{Freshness, Origins, Read, Verdict};
+use ghmesh_policy::{Credential, Freshness, Origins, Read, Sharing, Verdict};
 use ghmesh_store::Store;
 use http::{HeaderMap, Response};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Flights that a caller joins one after the other, if what each brought home was not for it. Then it flies alone.
 const JOINS: usize = 2;
+
+/// Longest wait for another credential's flight: as long as a lease, before anything is measured, so that it is no longer within
+/// one node than between two.
+const FOLLOWING: Duration = Duration::from_secs(3);
 
 /// What a node is told at its start.
 #[derive(Clone, Debug)]
@@ -35,6 +45,8 @@ pub struct Config {
     pub mesh_enabled: bool,
     /// The hosts that are trusted: their redirects let callers go where they point.
     pub origins: Origins,
+    /// Whom a body that was fetched for one credential may serve.
+    pub sharing: Sharing,
 }
 
 /// One node. Cheap to clone; all clones are the same node.
@@ -54,6 +66,12 @@ pub(crate) struct Inner {
     pub(crate) denials: Denials,
     pub(crate) writes: Writes,
     pub(crate) early: Early,
+    pub(crate) budgets: Budgets,
+    pub(crate) formulas: Formulas,
+    pub(crate) sightings: Sightings,
+    pub(crate) changes: Changes,
+    pub(crate) tags: Tags,
+    pub(crate) everybody: Credential,
     /// Set once the mesh secret's keys are derived and the mesh listens.
     pub(crate) members: OnceLock<Members>,
     /// Set where the mesh could not be started: why.
@@ -86,6 +104,12 @@ impl Node {
             denials,
             writes: Writes::default(),
             early: Early::default(),
+            budgets: Budgets::default(),
+            formulas: Formulas::default(),
+            sightings: Sightings::default(),
+            changes: Changes::default(),
+            tags: Tags::default(),
+            everybody: Credential::everybody(),
             members: OnceLock::new(),
             mesh_failure: OnceLock::new(),
         }))
@@ -148,11 +172,15 @@ impl Node {
             mesh: self.mesh_state(),
             mesh_failure: self.0.mesh_failure.get().cloned(),
             mesh_label: members.map(|members| members.exchange.ring.label().to_owned()),
-            sharing: "credential",
+            sharing: self.0.config.sharing.name(),
+            adaptive: self.0.config.freshness.adaptive,
+            changes: self.0.changes.views(),
             stats: self.stats(),
             peers: self.peers(),
             strangers: members.map(Members::strangers).unwrap_or_default(),
             sources: members.map(Members::sources).unwrap_or_default(),
+            formulas: self.0.formulas.views(),
+            limits: self.0.budget_views().into_iter().map(LimitView::from).collect(),
             origins: self.0.origin.health().into_iter().map(|health| OriginView::new(health, now)).collect(),
         }
     }
@@ -183,9 +211,19 @@ pub(crate) enum Flown {
 }
 
 impl Inner {
-    /// A credential as the store and the origin's ledger know it.
+    /// A credential as denials and the origin's ledger know it.
     pub(crate) fn fingerprint(&self, read: &Read) -> LocalFingerprint {
         LocalFingerprint(self.store.data_key().local_fingerprint(read.credential.as_bytes()))
+    }
+
+    /// Whose answers a caller may have: its credential's, or everybody's.
+    pub(crate) fn identity<'a>(&'a self, read: &'a Read) -> &'a Credential {
+        if self.config.sharing.is_common(read) { &self.everybody } else { &read.credential }
+    }
+
+    /// That identity as the store and flights know it.
+    pub(crate) fn holder(&self, read: &Read) -> LocalFingerprint {
+        LocalFingerprint(self.store.data_key().local_fingerprint(self.identity(read).as_bytes()))
     }
 
     async fn resolve(self: Arc<Self>, read: Arc<Read>) -> Result<Response<Body>, Failure> {
@@ -195,7 +233,7 @@ impl Inner {
         if read.caller.directives.only_if_cached {
             return Err(Failure::NotCached { reason: "the request forbids asking GitHub" });
         }
-        let key = (read.key, self.fingerprint(&read));
+        let key = (read.key, self.holder(&read));
         // Who wants the origin's word now does not take what a flight of before brings home.
         let joins = if read.caller.directives.no_cache { 0 } else { JOINS };
         for _ in 0..joins {
@@ -218,7 +256,7 @@ impl Inner {
         let held = self.held(read)?;
         let body = held.body.filter(|_| held.verdict == Verdict::Fresh)?;
         let entry = match held.how {
-            How::Peer => self.adopt(read, &held.entry, &body).await,
+            How::Peer => self.taken_over(read, &held.entry, &body).await?,
             How::Local | How::Fetched { .. } | How::Revalidated { .. } | How::Stale => held.entry,
         };
         self.count(held.how);
@@ -235,7 +273,8 @@ impl Inner {
                     let verdict = self.verdict(read, entry);
                     let just_now = matches!(how, How::Fetched { .. } | How::Revalidated { .. });
                     let stale = *how == How::Stale && verdict == Verdict::Stale { usable_on_error: true };
-                    if verdict != Verdict::Fresh && !just_now && !stale {
+                    let before_a_write = !self.tombstones.admit(&entry.scopes, entry.confirmed_at);
+                    if (verdict != Verdict::Fresh && !just_now && !stale) || (just_now && before_a_write) {
                         return None;
                     }
                     self.count(if stale { How::Stale } else { How::Local });
@@ -250,21 +289,16 @@ impl Inner {
     }
 
     /// Flies, in a task of its own: this caller may hang up, those who joined may not.
-    async fn lead(
-        self: Arc<Self>,
-        read: Arc<Read>,
-        pilot: Option<crate::flights::Pilot>,
-    ) -> Result<Response<Body>, Failure> {
+    async fn lead(self: Arc<Self>, read: Arc<Read>, pilot: Option<Pilot>) -> Result<Response<Body>, Failure> {
         let (sender, receiver) = oneshot::channel();
         let (node, errand) = (self.clone(), read.clone());
         tokio::spawn(async move {
+            if let Some(pilot) = &pilot {
+                node.after_another(&errand, pilot).await;
+            }
             let flown = node.fly(&errand).await;
             if let Some(pilot) = pilot {
-                pilot.land(match &flown {
-                    Flown::Landed(landed, _) => Outcome::Landed(landed.clone()),
-                    Flown::Stream(_) => Outcome::Alone,
-                    Flown::Failed(failure) => Outcome::Failed(failure.clone()),
-                });
+                pilot.land(node.outcome(&errand, &flown));
             }
             // Nobody listens where the caller has hung up.
             let _ = sender.send(flown);
@@ -278,6 +312,29 @@ impl Inner {
                 host: read.target.authority.clone(),
                 reason: "an internal error".to_owned(),
             }),
+        }
+    }
+
+    /// Where another credential's flight for the same key began first, waits for its end, once: what it brings home is confirmed
+    /// for this credential at no cost. Where the mesh knows the credential, `fleet` sees to that, also between nodes.
+    async fn after_another(&self, read: &Read, pilot: &Pilot) {
+        let helps = self.borrows(read) && !read.caller.directives.no_cache && self.subject(read).is_none();
+        let Some(mut first) = helps.then(|| pilot.first_of_key(&read.key)).flatten() else { return };
+        // One that takes longer costs a charged call, which is what waiting was to save.
+        let _ = tokio::time::timeout(FOLLOWING, first.wait_for(Option::is_some)).await;
+    }
+
+    /// What those who joined a flight are told of it.
+    fn outcome(&self, read: &Read, flown: &Flown) -> Outcome {
+        match flown {
+            // GitHub's words to one credential are not for another.
+            Flown::Landed(landed, _) if matches!(**landed, Landed::Plain { .. }) && self.is_common(read) => {
+                Outcome::Alone
+            }
+            Flown::Failed(Failure::Limited { .. }) if self.is_common(read) => Outcome::Alone,
+            Flown::Landed(landed, _) => Outcome::Landed(landed.clone()),
+            Flown::Stream(_) => Outcome::Alone,
+            Flown::Failed(failure) => Outcome::Failed(failure.clone()),
         }
     }
 
@@ -325,7 +382,10 @@ impl Inner {
             How::Fetched { stored } => HitKind::Miss { stored },
             How::Revalidated { stored } => HitKind::Revalidated { stored },
         };
-        let head = answer::hit(read, entry, self.clock.now(), kind, live);
+        let mut head = answer::hit(read, entry, self.clock.now(), kind, live);
+        if live.is_none() {
+            self.write_limits(read, head.headers_mut());
+        }
         let body = if answer::carries_body(read, &head) { ghmesh_origin::full(body) } else { ghmesh_origin::empty() };
         head.map(|()| body)
     }

@@ -3,13 +3,18 @@
 use crate::coordinator::Search;
 use crate::failure::Failure;
 use crate::holdings::Held;
+use crate::insight::Insight;
 use crate::landed::{How, Landed};
 use crate::node::{Flown, Inner};
 use bytes::Bytes;
-use ghmesh_model::{Attestation, BodyCid, Entry, Millis, Representation, Source, limits};
-use ghmesh_origin::{Body, Collected, OriginError, Safety, Tries, chain, collect_limited, empty};
+use ghmesh_model::{Attestation, BodyCid, Entry, History, Millis, Representation, Source, limits};
+use ghmesh_origin::{Body, Collected, OriginError, Tries, chain, collect_limited, empty, full};
+use ghmesh_policy::formula::Observation;
+use ghmesh_policy::invalidation::Denial;
+use ghmesh_policy::offer::{self, Candidate, Offer};
 use ghmesh_policy::{
-    CredentialKind, Keep, Read, Target, TargetKind, answer, etag, invalidation, limits_headers, storable,
+    CredentialKind, Keep, Read, Target, TargetKind, adaptive, answer, graphql, invalidation, limits_headers,
+    pagination, storable,
 };
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, response};
@@ -23,16 +28,18 @@ const MAX_PLAIN_BYTES: usize = 64 * 1024;
 const STORE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Above this size a body is hashed on a thread where nobody waits.
-const HASH_INLINE_BYTES: usize = 128 * 1024;
+pub(crate) const HASH_INLINE_BYTES: usize = 128 * 1024;
 
 /// An entry of the caller's with its body: what a request can be conditional on, and what may stand in for an answer.
-type Kept = (Arc<Entry>, Bytes);
+pub(crate) type Kept = (Arc<Entry>, Bytes);
 
 /// One call under way.
 struct Call<'a> {
     read: &'a Read,
     kept: Option<Kept>,
     search: Option<Search>,
+    /// Bodies whose computed ETags were offered.
+    computed: Vec<BodyCid>,
     /// When the request that counts was sent.
     sent_at: Millis,
 }
@@ -41,20 +48,24 @@ impl Inner {
     /// Asks the origin. `search` is told how it ended.
     pub(crate) async fn call(&self, read: &Read, search: Option<Search>) -> Flown {
         let kept = self.kept(read);
-        let condition = kept.as_ref().and_then(|(entry, body)| etag::conditional(read, entry, body));
-        let mut call = Call { read, kept, search, sent_at: self.clock.now() };
-        let response = match self.send(read, condition.as_ref()).await {
+        if let Some(landed) = self.spared(read, kept.as_ref()) {
+            return Flown::Landed(landed, None);
+        }
+        let offers = self.offers(read, kept.as_ref()).await;
+        let computed = offers.iter().filter(|offer| offer.is_computed());
+        let computed = computed.map(|offer| offer.candidate.representation.cid).collect();
+        let mut call = Call { read, kept, search, computed, sent_at: self.clock.now() };
+        let response = match self.send(read, offer::if_none_match(&offers).as_ref()).await {
             Ok(response) => response,
             Err(failure) => return self.instead(&call, failure),
         };
         if response.status() != StatusCode::NOT_MODIFIED {
             return self.received(call, response).await;
         }
-        let offered = condition.as_ref().and_then(|offered| offered.to_str().ok());
-        let confirmed =
-            offered.is_some_and(|tag| etag::confirmed(&[tag], response.status(), response.headers()).is_some());
-        if let Some(kept) = call.kept.take_if(|_| confirmed) {
-            return self.revalidated(call, kept, response.headers()).await;
+        if let Some(offer) = offer::confirmed(offers, read, response.status(), response.headers())
+            && self.is_whole(read, &offer.candidate).await
+        {
+            return self.revalidated(call, offer, response.headers()).await;
         }
         // A 304 to nothing, or to something else: it proves nothing about what is held.
         call.sent_at = self.clock.now();
@@ -67,23 +78,38 @@ impl Inner {
 
     fn kept(&self, read: &Read) -> Option<Kept> {
         let Held { entry, body, .. } = self.held(read)?;
-        let body = body?;
-        let entry = match entry.etag {
-            Some(_) => entry,
-            None => Arc::new(Entry { etag: Some(etag::for_entry(read, &entry, &body)), ..(*entry).clone() }),
-        };
-        Some((entry, body))
+        Some((entry, body?))
+    }
+
+    /// Whether a confirmed page is all that there is to say: where it is full and names no next one, an empty page must come
+    /// after it. That is asked for with the tag of the empty list, so that the answer is free as long as the list ends here.
+    async fn is_whole(&self, read: &Read, confirmed: &Candidate) -> bool {
+        if !pagination::may_have_grown(read, &confirmed.representation, &confirmed.body) {
+            return true;
+        }
+        let Some(next) = pagination::next_page(read) else { return false };
+        let offers = offer::offers(&next, vec![Candidate::empty_list()], self.formulas.hashed(&next));
+        let Some(condition) = offer::if_none_match(&offers) else { return false };
+        match self.send(&next, Some(&condition)).await {
+            Ok(response) => offer::confirmed(offers, &next, response.status(), response.headers()).is_some(),
+            Err(_) => false,
+        }
     }
 
     async fn send(&self, read: &Read, condition: Option<&HeaderValue>) -> Result<Response<Body>, Failure> {
-        let mut request = Request::new(empty());
-        *request.method_mut() = Method::GET;
+        let (method, body) = match &read.graphql {
+            Some(asked) => (Method::POST, full(asked.body.clone())),
+            None => (Method::GET, empty()),
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
         *request.uri_mut() = read.target.upstream_uri();
         *request.headers_mut() = read.upstream.clone();
         if let Some(condition) = condition {
             request.headers_mut().insert(header::IF_NONE_MATCH, condition.clone());
         }
-        let result = self.origin.send(request, Safety::Idempotent, self.fingerprint(read)).await.map_err(Failure::from);
+        // A request with a body is sent once, whatever this says.
+        let result = self.ask(read, request).await;
         self.count_call(&result, &read.target, read.credential.kind() != CredentialKind::Anonymous);
         if let Ok(response) = &result {
             self.note_redirect(&read.target, response);
@@ -133,19 +159,24 @@ impl Inner {
                 }
                 // In trouble, another node's call may be answered better.
                 call.search.take_if(|_| !in_trouble).into_iter().for_each(Search::unshareable);
-                self.forget_denied(read, head.status, &head.headers).await;
+                self.forget(read, invalidation::denial(&read.target, head.status, &head.headers)).await;
                 self.unkept(read, head, body).await
             }
         }
     }
 
     /// What GitHub no longer shows to a credential, this node no longer shows it either.
-    async fn forget_denied(&self, read: &Read, status: StatusCode, headers: &HeaderMap) {
-        let denial = invalidation::denial(&read.target, status, headers);
-        if denial == invalidation::Denial::None {
+    async fn forget(&self, read: &Read, denial: Denial) {
+        // Who shows no credential has none that could be revoked: a 401 is about this one request.
+        let about_nobody = denial == Denial::Credential && read.credential.kind() == CredentialKind::Anonymous;
+        if denial == Denial::None || about_nobody {
             return;
         }
         self.engrave(self.denials.note(self.fingerprint(read), denial, self.clock.now())).await;
+        // What is everybody's stays for the others; this credential has it no more.
+        if self.is_common(read) {
+            return;
+        }
         if let Err(error) = self.store.remove(self.slot(read)).await {
             tracing::warn!(%error, "an entry that its credential may no longer read could not be removed");
         }
@@ -167,39 +198,88 @@ impl Inner {
                 return self.instead(&call, Failure::Interrupted { host, reason: error.to_string() });
             }
         };
-        let entry = Entry {
-            representation: Representation {
-                cid: hash(body.clone()).await,
-                length: body.len() as u64,
-                headers: keep.headers,
-            },
-            etag: text(&head.headers, header::ETAG),
-            origin_date: self.origin_date(&head.headers),
-            confirmed_at: call.sent_at,
-            scopes: call.read.scopes(),
-            source: Source::Own,
-            attestation: None,
-            target: call.read.target.to_string(),
-        };
+        if let Err(reason) = storable::keepable(call.read, &body) {
+            tracing::debug!(target = %call.read.target, %reason, "an answer is not kept");
+            return self.unkeepable(call, head, body).await;
+        }
+        let representation =
+            Representation { cid: hash(body.clone()).await, length: body.len() as u64, headers: keep.headers };
+        let missed = call.computed.contains(&representation.cid);
+        if call.read.graphql.is_none() {
+            self.formulas.saw(call.read, &head.headers, Observation::of(call.read, &head.headers, &body, missed));
+        }
+        let entry = self.entry(&call, representation, &body, &head.headers, text(&head.headers, header::ETAG)).await;
         let (entry, stored) = self.keep(call.read, entry, None, &body, keep.shareable_beyond_node).await;
         self.landed_from_origin(call, entry, body, How::Fetched { stored }, head.headers)
     }
 
-    /// A 304 that names what was offered.
-    async fn revalidated(&self, call: Call<'_>, (held, body): Kept, headers: &HeaderMap) -> Flown {
-        let entry = Entry {
-            etag: text(headers, header::ETAG).or_else(|| held.etag.clone()),
-            origin_date: self.origin_date(headers),
+    /// A 200 whose body says that it is for this caller only: a token, or the errors of GraphQL.
+    async fn unkeepable(&self, mut call: Call<'_>, head: response::Parts, body: Bytes) -> Flown {
+        let read = call.read;
+        let in_trouble = read.graphql.is_some() && graphql::is_limited(&body);
+        if let Some(landed) = in_trouble.then(|| self.stale(read, call.kept.as_ref())).flatten() {
+            return Flown::Landed(landed, None);
+        }
+        call.search.take_if(|_| !in_trouble).into_iter().for_each(Search::unshareable);
+        if let Some(asked) = &read.graphql {
+            self.forget(read, graphql::denial(asked, &read.target.authority, &body)).await;
+        }
+        Flown::Landed(Arc::new(Landed::Plain { status: head.status, headers: head.headers, body }), None)
+    }
+
+    /// A 304 that names what was offered: the proof that the caller may read it, and that it is current.
+    async fn revalidated(&self, call: Call<'_>, offer: Offer, headers: &HeaderMap) -> Flown {
+        let observation = if offer.is_computed() { Observation::Held } else { Observation::Untold };
+        self.formulas.saw(call.read, headers, observation);
+        let Offer { etag, candidate: Candidate { mut representation, body, .. }, .. } = offer;
+        representation.headers = offer::freshened(&representation.headers, headers);
+        let held = call.kept.as_ref().map(|(held, _)| held).filter(|held| held.representation == representation);
+        let earlier = held.and_then(|held| held.attestation.clone());
+        let etag = text(headers, header::ETAG).unwrap_or(etag);
+        let entry = self.entry(&call, representation, &body, headers, Some(etag)).await;
+        let shareable = storable::may_leave_node(call.read, headers);
+        let (entry, stored) = self.keep(call.read, entry, earlier, &body, shareable).await;
+        self.landed_from_origin(call, entry, body, How::Revalidated { stored }, headers.clone())
+    }
+
+    /// What an answer shows of other resources makes older entries of those stale.
+    async fn note_versions(&self, read: &Read, insight: &Insight, sent_at: Millis) {
+        let Some(resource) = &read.target.resource else { return };
+        let moved = self.sightings.note(&resource.host, &insight.validators, sent_at);
+        if !moved.is_empty() {
+            self.bury(moved, sent_at).await;
+        }
+    }
+
+    /// An entry of what the origin has just said.
+    async fn entry(
+        &self,
+        call: &Call<'_>,
+        representation: Representation,
+        body: &Bytes,
+        headers: &HeaderMap,
+        etag: Option<String>,
+    ) -> Entry {
+        let read = call.read;
+        let etag = self.tags.noted(self, read, &representation, body, etag);
+        let origin_date = self.origin_date(headers);
+        let insight = Insight::of(read, &representation, body, origin_date);
+        self.note_versions(read, &insight, call.sent_at).await;
+        if let Some((kept, _)) = &call.kept {
+            self.changes.note(read, kept, &representation, call.sent_at);
+        }
+        Entry {
+            history: history(call.kept.as_ref().map(|(kept, _)| &**kept), &representation, call.sent_at),
+            representation,
+            etag,
+            origin_date,
             confirmed_at: call.sent_at,
-            scopes: call.read.scopes(),
+            scopes: insight.scopes,
             source: Source::Own,
             attestation: None,
-            target: call.read.target.to_string(),
-            ..(*held).clone()
-        };
-        let shareable = storable::may_leave_node(call.read, headers);
-        let (entry, stored) = self.keep(call.read, entry, held.attestation.clone(), &body, shareable).await;
-        self.landed_from_origin(call, entry, body, How::Revalidated { stored }, headers.clone())
+            target: read.target.to_string(),
+            facts: insight.facts,
+        }
     }
 
     fn landed_from_origin(
@@ -237,8 +317,8 @@ impl Inner {
             let exchange = &members.exchange;
             // Records from before a new secret, or from another mesh, mean nothing to this one.
             entry.attestation = Some(match earlier.filter(|earlier| exchange.concerns(earlier, subject)) {
-                Some(earlier) => exchange.attest_again(subject, &read.credential, &entry, earlier),
-                None => exchange.attest(subject, &read.credential, &entry),
+                Some(earlier) => exchange.attest_again(subject, self.identity(read), &entry, earlier),
+                None => exchange.attest(subject, self.identity(read), &entry),
             });
         }
         let own = self.store.put(self.slot(read), entry.clone(), Some(body.clone()));
@@ -306,6 +386,13 @@ impl Inner {
 fn unfounded(read: &Read) -> Failure {
     let source = "a 304 to a request without conditions".into();
     OriginError::Protocol { host: read.target.authority.clone(), source }.into()
+}
+
+/// How often the resource has changed, this confirmation included.
+pub(crate) fn history(kept: Option<&Entry>, now: &Representation, sent_at: Millis) -> History {
+    let Some(kept) = kept else { return History::default() };
+    let interval = sent_at.since(kept.confirmed_at).unwrap_or_default();
+    adaptive::observed(kept.history, interval, kept.representation.cid != now.cid)
 }
 
 /// GitHub's own failures are taken as free: it says nothing of them, and they carry no quota.

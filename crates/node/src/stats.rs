@@ -33,6 +33,8 @@ pub(crate) struct Counts {
     pub(crate) api_calls_made: Count,
     pub(crate) api_calls_charged: Count,
     pub(crate) stale_served: Count,
+    pub(crate) spared: Count,
+    pub(crate) held_back: Count,
     pub(crate) failures: Count,
     pub(crate) records_received: Count,
     pub(crate) records_refused: Count,
@@ -73,9 +75,13 @@ pub struct Stats {
     pub api_calls_saved: u64,
     /// Answers from an expired entry because GitHub was limited, down or slow.
     pub stale_served: u64,
+    /// Of those, how many because little was left of a rate limit.
+    pub spared: u64,
+    /// Reads that were not sent to GitHub because it had asked for silence, or because a minute's worth of requests was used up.
+    pub held_back: u64,
     /// Lookups that went to GitHub because the members did not answer in time.
     pub fail_opens: u64,
-    /// Requests that ended with an error of ghmesh's own (502, 503, 504). A caller that breaks off is none.
+    /// Requests that ended with an error of ghmesh's own (429, 502, 503, 504). A caller that breaks off is none.
     pub failures: u64,
     /// Records that came from peers.
     pub records_received: u64,
@@ -106,6 +112,8 @@ impl Counts {
         stats.api_calls_charged = self.api_calls_charged.get();
         stats.api_calls_saved = stats.hits + stats.revalidated;
         stats.stale_served = self.stale_served.get();
+        stats.spared = self.spared.get();
+        stats.held_back = self.held_back.get();
         stats.failures = self.failures.get();
         stats.records_received = self.records_received.get();
         stats.records_refused = self.records_refused.get();

@@ -3,7 +3,9 @@
 use crate::stats::Stats;
 use ghmesh_mesh::{Peer, SourceStatus};
 use ghmesh_model::Millis;
-use ghmesh_origin::{BreakerState, HostHealth};
+use ghmesh_origin::{AccountView, BreakerState, HostHealth};
+use ghmesh_policy::budget::Standing;
+use ghmesh_policy::formula::{FormulaRow, Vary};
 use serde::Serialize;
 
 /// One connected member.
@@ -57,6 +59,64 @@ pub struct OriginView {
     pub last_failure: Option<String>,
 }
 
+/// Where GitHub's ETags can be computed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FormulaView {
+    /// The API's host.
+    pub host: String,
+    /// Which routes.
+    pub routes: &'static str,
+    /// Whether they are: if not, a credential's own stored ETags are offered to GitHub and nothing else.
+    pub holds: bool,
+    /// The `Vary` under which they are computed; none where that would not be safe.
+    pub vary: Option<&'static str>,
+}
+
+/// How often one kind of resource was found changed when GitHub was asked again, since the start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ChangeView {
+    /// Which routes.
+    pub routes: &'static str,
+    /// Answers of GitHub's about what was kept here.
+    pub checks: u64,
+    /// Of those, with another body.
+    pub changed: u64,
+    /// Seconds between changes, as far as can be told; none before the first.
+    pub change_every_seconds: Option<u64>,
+}
+
+/// What is known of one credential's rate limits at one host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LimitView {
+    /// The host.
+    pub host: String,
+    /// The start of the credential's fingerprint: the mesh's where it has one, else this node's.
+    pub credential: String,
+    /// Nodes that use it, this one included, as far as they say so.
+    pub users: u32,
+    /// This node's requests in flight.
+    pub in_flight: u32,
+    /// Seconds for which GitHub has asked for silence.
+    pub retry_after_seconds: Option<u64>,
+    /// The buckets whose windows run.
+    pub buckets: Vec<BucketView>,
+}
+
+/// One bucket of a rate limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BucketView {
+    /// `core`, `search`, `graphql`, …
+    pub name: String,
+    /// Requests a window.
+    pub limit: u64,
+    /// What is left of them.
+    pub remaining: u64,
+    /// Seconds until it is full again.
+    pub reset_seconds: u64,
+    /// Whether a member said so, and GitHub has not answered this node since.
+    pub told: bool,
+}
+
 /// A node's state, in full.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Status {
@@ -68,7 +128,7 @@ pub struct Status {
     pub mesh_failure: Option<String>,
     /// The mesh's label: the same on all nodes that share a secret and a cluster name. Tells nothing of the secret.
     pub mesh_label: Option<String>,
-    /// Who shares with whom: `credential`.
+    /// Whom a body may serve: `proof`, `credential` or `mesh`.
     pub sharing: &'static str,
     /// The totals.
     pub stats: Stats,
@@ -78,6 +138,14 @@ pub struct Status {
     pub strangers: u64,
     /// The ways of finding members.
     pub sources: Vec<SourceView>,
+    /// Whether lifetimes follow how often resources change.
+    pub adaptive: bool,
+    /// How often they do.
+    pub changes: Vec<ChangeView>,
+    /// Where ETags follow the formula, as far as this node has seen.
+    pub formulas: Vec<FormulaView>,
+    /// What is known of credentials' rate limits.
+    pub limits: Vec<LimitView>,
     /// The hosts that requests have gone to.
     pub origins: Vec<OriginView>,
 }
@@ -111,6 +179,38 @@ impl From<SourceStatus> for SourceView {
             found: source.found,
             last_success_seconds: source.last_success.map(|at| at.elapsed().as_secs()),
             last_error: source.last_error.map(|(_, error)| error),
+        }
+    }
+}
+
+impl From<FormulaRow<'_>> for FormulaView {
+    fn from(row: FormulaRow<'_>) -> Self {
+        FormulaView {
+            host: row.authority.to_owned(),
+            routes: row.family.name(),
+            holds: row.holds,
+            vary: row.vary.map(Vary::line),
+        }
+    }
+}
+
+impl From<(String, AccountView)> for LimitView {
+    fn from((credential, view): (String, AccountView)) -> Self {
+        let AccountView { host, ledger, moment, in_flight, .. } = view;
+        let bucket = |(name, standing, told): (&str, Standing, bool)| BucketView {
+            name: name.to_owned(),
+            limit: standing.limit,
+            remaining: standing.remaining,
+            reset_seconds: standing.reset.saturating_sub(moment.there),
+            told,
+        };
+        LimitView {
+            host,
+            credential,
+            users: ledger.active(moment.now),
+            in_flight,
+            retry_after_seconds: ledger.stop_left(moment.now).map(|left| left.as_secs()),
+            buckets: ledger.standings(moment.there).map(bucket).collect(),
         }
     }
 }

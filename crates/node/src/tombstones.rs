@@ -4,6 +4,7 @@
 //! go. Where there are too many all the same, they become one over everything: coarser, and never forgotten.
 
 use crate::denials::MAX_DENIALS;
+use crate::node::Node;
 use ghmesh_model::{Millis, Scope};
 use ghmesh_policy::freshness;
 use std::collections::BTreeMap;
@@ -15,6 +16,16 @@ const MAX_TOMBSTONES: usize = ghmesh_store::MAX_TOMBSTONES as usize - MAX_DENIAL
 
 /// Names everything. No path hashes to it but by an accident of 2^-128.
 const EVERYTHING: Scope = Scope([0xff; 16]);
+
+impl Node {
+    /// Makes everything in these scopes that was confirmed up to now stale, here and on the members. Goes on where the caller
+    /// drops the future.
+    pub async fn invalidate(&self, scopes: Vec<Scope>) {
+        let node = self.0.clone();
+        let now = node.clock.now();
+        let _ = tokio::spawn(async move { node.bury(scopes, now).await }).await;
+    }
+}
 
 /// The tombstones of one node.
 #[derive(Debug)]

@@ -5,6 +5,8 @@ use futures::StreamExt;
 use http_body::Body as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -58,6 +60,31 @@ pub async fn collect_limited(mut body: Body, limit: usize) -> Result<Collected, 
         }
     }
     Ok(Collected::Whole(read.finish()))
+}
+
+/// Reads `body` as far as `limit` bytes (by less than one frame more) and `patience` go. Gives what was read, and the rest if
+/// that isn't all: where the body failed, that failure. Nothing is lost, so that the two can be passed on with [`chain`]. A body
+/// that says beforehand that it is longer isn't read.
+pub async fn read_ahead(mut body: Body, limit: usize, patience: Duration) -> (Bytes, Option<Body>) {
+    let announced = body.size_hint().lower();
+    if announced > limit as u64 {
+        return (Bytes::new(), Some(body));
+    }
+    let until = Instant::now() + patience;
+    let mut read = Gather::default();
+    while read.len() <= limit {
+        match tokio::time::timeout_at(until, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame.into_data().into_iter().for_each(|data| read.push(data, announced as usize)),
+            Ok(Some(Err(error))) => return (read.finish(), Some(failing(error))),
+            Ok(None) => return (read.finish(), None),
+            Err(_) => break,
+        }
+    }
+    (read.finish(), Some(body))
+}
+
+fn failing(error: BoxError) -> Body {
+    BodyExt::boxed_unsync(StreamBody::new(futures::stream::iter([Err(error)])))
 }
 
 /// Bytes gathered from frames; one frame alone is not copied.
@@ -140,6 +167,36 @@ mod tests {
         let parts = [Ok(http_body::Frame::data(Bytes::from_static(b"ab"))), Err(BoxError::from("cut"))];
         let body = BodyExt::boxed_unsync(StreamBody::new(futures::stream::iter(parts)));
         assert_eq!(collect_limited(body, 10).await.unwrap_err().to_string(), "cut");
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn reading_ahead_loses_nothing() {
+        let (read, rest) = read_ahead(frames(&["ab", "c"]), 3, LONG).await;
+        assert!(read == "abc" && rest.is_none());
+        for body in [frames(&["ab", "cd", "ef"]), full(Bytes::from_static(b"abcdef"))] {
+            let (read, rest) = read_ahead(body, 3, LONG).await;
+            assert!(read.len() <= 4, "{read:?}");
+            assert_eq!(chain(read, rest.unwrap()).collect().await.unwrap().to_bytes(), "abcdef");
+        }
+    }
+
+    #[tokio::test]
+    async fn reading_ahead_keeps_what_came_before_a_failure() {
+        let parts = [Ok(http_body::Frame::data(Bytes::from_static(b"ab"))), Err(BoxError::from("cut"))];
+        let body = BodyExt::boxed_unsync(StreamBody::new(futures::stream::iter(parts)));
+        let (read, rest) = read_ahead(body, 10, LONG).await;
+        assert_eq!(read, "ab");
+        assert_eq!(rest.unwrap().collect().await.unwrap_err().to_string(), "cut");
+    }
+
+    #[tokio::test]
+    async fn reading_ahead_has_an_end() {
+        let first = futures::stream::iter([Ok(http_body::Frame::data(Bytes::from_static(b"ab")))]);
+        let body = BodyExt::boxed_unsync(StreamBody::new(first.chain(futures::stream::pending())));
+        let (read, rest) = read_ahead(body, 10, Duration::from_millis(1)).await;
+        assert!(read == "ab" && rest.is_some());
     }
 
     #[test]

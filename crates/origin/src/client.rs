@@ -6,12 +6,12 @@ use crate::config::{Config, ConfigError};
 use crate::connect::Connector;
 use crate::download::Download;
 use crate::error::OriginError;
-use crate::hosts::{Clock, HostHealth, Hosts, name_of};
-use crate::limits::Limits;
+use crate::gate::Place;
+use crate::hosts::{Clock, HostHealth, Hosts, Users, name_of};
 use crate::retry::{self, MAX_RETRIES, Safety};
 use crate::upload::{Patience, Progress, Upload};
 use ghmesh_model::{LocalFingerprint, Millis};
-use http::{Request, Response, Version, header};
+use http::{Method, Request, Response, Version, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -21,6 +21,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+
+mod limits;
+
+/// The path, at the end of an API's own, that GitHub answers also while it limits.
+const RATE_LIMIT_PATH: &str = "/rate_limit";
 
 /// How long an idle connection is kept. Shorter than what servers keep them (nginx: 75 s), so that few requests meet one
 /// that is just being closed: a write that does is not sent again.
@@ -46,6 +51,14 @@ pub struct Tries(pub u32);
 #[derive(Clone)]
 pub struct Origin {
     inner: Arc<Inner>,
+}
+
+/// Whose request it is, and whether it waits for its turn among that credential's.
+#[derive(Clone, Copy)]
+struct Payer {
+    account: LocalFingerprint,
+    /// `None`: it goes out at once whatever is known.
+    turns: Option<Users>,
 }
 
 struct Inner {
@@ -80,15 +93,35 @@ impl Origin {
         safety: Safety,
         account: LocalFingerprint,
     ) -> Result<Response<Body>, OriginError> {
+        self.dispatch(request, safety, Payer { account, turns: None }).await
+    }
+
+    /// As [`Origin::send`] for what changes nothing, but held back as GitHub's limits for `account` want it: it goes out when
+    /// this node's share of them has room, and not at all while GitHub has asked for silence. `users` may share the limits.
+    pub async fn read(
+        &self,
+        request: Request<Body>,
+        account: LocalFingerprint,
+        users: Users,
+    ) -> Result<Response<Body>, OriginError> {
+        self.dispatch(request, Safety::Idempotent, Payer { account, turns: Some(users) }).await
+    }
+
+    async fn dispatch(
+        &self,
+        request: Request<Body>,
+        safety: Safety,
+        payer: Payer,
+    ) -> Result<Response<Body>, OriginError> {
         let host = name_of(request.uri()).ok_or(OriginError::Target)?;
         let mut request = ready_for_the_wire(request);
         if !request.body().is_end_stream() {
-            return self.inner.attempt(&host, request, account, None).await;
+            return self.inner.attempt(&host, request, payer, None).await;
         }
         let deadline = Instant::now() + self.inner.config.total_budget;
         for number in 0..MAX_RETRIES {
             let again = copy(&request);
-            let outcome = self.inner.attempt(&host, request, account, Some(deadline)).await;
+            let outcome = self.inner.attempt(&host, request, payer, Some(deadline)).await;
             let wait = retry::wait(number, rand::random());
             let late = Instant::now() + wait >= deadline;
             // Where this failure opened the breaker, it says more than the refusal would that follows.
@@ -100,7 +133,7 @@ impl Origin {
             tokio::time::sleep(wait).await;
             request = again;
         }
-        counted(self.inner.attempt(&host, request, account, Some(deadline)).await, MAX_RETRIES + 1)
+        counted(self.inner.attempt(&host, request, payer, Some(deadline)).await, MAX_RETRIES + 1)
     }
 
     /// The hosts that requests have gone to, by name.
@@ -111,11 +144,6 @@ impl Origin {
     /// Requests sent or tried since the start, each retry counted.
     pub fn attempts(&self) -> u64 {
         self.inner.hosts.attempts()
-    }
-
-    /// What `host` has said about `account`'s rate limits.
-    pub fn limits(&self, host: &str, account: LocalFingerprint) -> Limits {
-        self.inner.hosts.limits(host, account)
     }
 
     /// The time at `host` (as in [`HostHealth::host`]) when it is `now` here, in ms since 1970; never later than its true
@@ -131,15 +159,17 @@ impl Inner {
         &self,
         host: &str,
         request: Request<Body>,
-        account: LocalFingerprint,
+        payer: Payer,
         deadline: Option<Instant>,
     ) -> Result<Response<Body>, OriginError> {
         if let Some(refusal) = self.hosts.refuses(host) {
             return Err(refusal);
         }
-        let longest = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-        let slot = self.hosts.slot(host, longest).await?;
+        let longest = || deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+        let place = self.place(host, request.method().clone(), payer, longest()).await?;
+        let slot = self.hosts.slot(host, longest()).await?;
         let admitted = self.hosts.admit(host)?;
+        let (asked_at, always_served) = (self.hosts.now(), request.uri().path().ends_with(RATE_LIMIT_PATH));
         let result = self.head(host, request, deadline).await;
         admitted.finish(outcome(&result));
         if let Err(error) = &result
@@ -148,9 +178,17 @@ impl Inner {
             self.hosts.note_failure(host, error);
         }
         let (head, incoming) = result?.into_parts();
-        self.hosts.observe(host, account, &head);
-        let body = Download::new(incoming, host, self.config.idle_timeout, slot);
+        self.hosts.observe(host, payer.account, &head, asked_at, always_served);
+        let body = Download::new(incoming, host, self.config.idle_timeout, (slot, place));
         Ok(Response::from_parts(head, body.map_err(BoxError::from).boxed_unsync()))
+    }
+
+    /// A place among the credential's requests in flight.
+    async fn place(&self, host: &str, method: Method, payer: Payer, longest: Duration) -> Result<Place, OriginError> {
+        match payer.turns {
+            Some(users) => self.hosts.await_turn(host, payer.account, users, longest).await,
+            None => Ok(self.hosts.pass(host, payer.account, &method)),
+        }
     }
 
     /// Sends the request and waits for the head of the answer, as long as something moves.

@@ -1,6 +1,7 @@
 //! An answer's body on its way down: read only as fast as it is asked for, given up when the host falls silent.
 
 use crate::error::BodyError;
+use crate::gate::Place;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -10,7 +11,10 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 
-/// An answer's body. Holds its place among the host's requests in flight until it ends or is dropped.
+/// One among the host's requests in flight, and one among the credential's.
+type Places = (OwnedSemaphorePermit, Place);
+
+/// An answer's body. Holds its places among the requests in flight until it ends or is dropped.
 pub(crate) struct Download {
     /// `None` once it has ended, well or badly.
     open: Option<Open>,
@@ -21,7 +25,7 @@ pub(crate) struct Download {
 struct Open {
     incoming: Incoming,
     silence: Silence,
-    _slot: OwnedSemaphorePermit,
+    _places: Places,
 }
 
 /// The time the host has been silent while it was asked. A reader that doesn't ask makes no silence.
@@ -44,8 +48,8 @@ impl Silence {
 }
 
 impl Download {
-    pub(crate) fn new(incoming: Incoming, host: &str, idle_timeout: Duration, slot: OwnedSemaphorePermit) -> Self {
-        let open = Open { incoming, silence: Silence::default(), _slot: slot };
+    pub(crate) fn new(incoming: Incoming, host: &str, idle_timeout: Duration, places: Places) -> Self {
+        let open = Open { incoming, silence: Silence::default(), _places: places };
         let open = (!open.incoming.is_end_stream()).then_some(open);
         Download { open, host: host.to_owned(), idle_timeout }
     }

@@ -92,6 +92,17 @@ pub enum OriginError {
         /// How long this one queued; zero if the queue itself was full.
         waited: Duration,
     },
+    /// GitHub wants nothing more of this credential for a while, or would soon.
+    #[error(
+        "{host} limits this credential (secondary rate limit): it is asked nothing more with it for another {:.0} s",
+        retry_in.as_secs_f64().ceil()
+    )]
+    Limited {
+        /// Host, with its port where that isn't the scheme's own.
+        host: String,
+        /// Time until a request has a chance again.
+        retry_in: Duration,
+    },
     /// The connection ended before an answer began.
     #[error("{host} closed the connection without an answer: {}", Causes(&**source))]
     Closed {
@@ -162,6 +173,7 @@ impl OriginError {
             | OriginError::Untrusted { .. }
             | OriginError::Breaker { .. }
             | OriginError::Busy { .. }
+            | OriginError::Limited { .. }
             | OriginError::Closed { .. }
             | OriginError::Protocol { .. }
             | OriginError::RequestBody { .. } => false,

@@ -6,14 +6,18 @@ use crate::breaker::{Admission, Breaker, BreakerConfig, BreakerState, Outcome};
 use crate::config::Config;
 use crate::date::HostClock;
 use crate::error::OriginError;
-use crate::limits::{LimitBook, Limits};
 use ghmesh_model::{LocalFingerprint, Millis};
-use ghmesh_policy::limits_headers::{self, LimitKind};
 use http::{Uri, header, response};
+use limits::LimitBook;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+
+mod limits;
+
+pub use limits::{AccountView, Users};
 
 /// Tells the node's steady time.
 pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
@@ -49,13 +53,15 @@ pub(crate) struct Hosts {
     breaker: BreakerConfig,
     queue_timeout: Duration,
     max_in_flight: usize,
+    /// Members of the mesh, this node included.
+    members: AtomicU32,
     table: Mutex<Table>,
+    limits: Mutex<LimitBook>,
 }
 
 #[derive(Default)]
 struct Table {
     hosts: BTreeMap<String, Host>,
-    limits: LimitBook,
     attempts: u64,
 }
 
@@ -100,7 +106,9 @@ impl Hosts {
             breaker: config.breaker,
             queue_timeout: config.queue_timeout,
             max_in_flight: config.max_in_flight_per_host,
+            members: AtomicU32::new(1),
             table: Mutex::default(),
+            limits: Mutex::default(),
         }
     }
 
@@ -144,30 +152,38 @@ impl Hosts {
         }
     }
 
-    /// Takes in what the head of an answer tells: the host's time and the credential's limits.
-    pub(crate) fn observe(&self, host: &str, account: LocalFingerprint, head: &response::Parts) {
+    /// Takes in what the head of an answer to a request sent at `asked_at` tells: the host's time and the credential's limits.
+    pub(crate) fn observe(
+        &self,
+        host: &str,
+        account: LocalFingerprint,
+        head: &response::Parts,
+        asked_at: Millis,
+        always_served: bool,
+    ) {
         let date = head.headers.get(header::DATE).and_then(|date| date.to_str().ok());
-        let (now, there) = self.with(host, |host, now| {
+        self.with(host, |host, now| {
             if let Some(date) = date {
                 host.clock.observe(date, now);
             }
             host.last_answer = Some(now);
-            (now, host.clock.time(now).unwrap_or(now))
         });
-        let quota = limits_headers::quota(&head.headers);
-        let limit = limits_headers::limit(head.status, &head.headers, there.0 / 1000);
-        // A used-up bucket says itself when it is full again, and leaves the others alone.
-        let wait = limit.filter(|limit| limit.kind == LimitKind::Secondary).map(|limit| limit.wait);
-        self.lock().limits.observe(host, account, quota, wait, now);
+        self.note_limits(host, account, head, asked_at, always_served);
+    }
+
+    /// How many members the mesh has, this node included.
+    pub(crate) fn set_members(&self, members: u32) {
+        self.members.store(members.max(1), Ordering::Relaxed);
+    }
+
+    /// The time on the node's timeline.
+    pub(crate) fn now(&self) -> Millis {
+        (self.clock)()
     }
 
     /// Keeps what a failure of the host's says, for people.
     pub(crate) fn note_failure(&self, host: &str, error: &OriginError) {
         self.with(host, |host, now| host.last_failure = Some((now, error.to_string())));
-    }
-
-    pub(crate) fn limits(&self, host: &str, account: LocalFingerprint) -> Limits {
-        self.lock().limits.of(host, account)
     }
 
     pub(crate) fn time(&self, host: &str, now: Millis) -> Option<Millis> {

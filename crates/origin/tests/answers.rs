@@ -97,10 +97,11 @@ async fn limits_and_the_hosts_time_are_read_from_every_answer() {
     assert_eq!(origin.github_time(&host, now()), None);
     let before = now();
     assert_eq!(get(&origin, &server.url("/")).await.unwrap().status(), StatusCode::FORBIDDEN);
-    let limits = origin.limits(&host, ME);
-    let (core, _) = &limits.buckets["core"];
+    let known = origin.accounts().remove(0);
+    assert_eq!((known.host.as_str(), known.account, known.in_flight), (host.as_str(), ME, 0));
+    let core = known.ledger.standing("core", 0).unwrap();
     assert_eq!((core.limit, core.remaining, core.reset), (60, 0, 1_795_251_600));
-    let wait = limits.retry_at.unwrap().since(before).unwrap();
+    let wait = known.ledger.stop_left(before).unwrap();
     assert!((30..35).contains(&wait.as_secs()), "{wait:?}");
     let slow = now().since(origin.github_time(&host, now()).unwrap()).unwrap();
     assert!((3600..3605).contains(&slow.as_secs()), "an hour behind, never less: {slow:?}");

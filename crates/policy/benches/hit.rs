@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
 use criterion::Criterion;
-use ghmesh_model::{BodyCid, Entry, Millis, Representation, Source};
+use ghmesh_model::{BodyCid, BodyFacts, Entry, History, Millis, Representation, Source};
 use ghmesh_policy::answer::{self, HitKind};
 use ghmesh_policy::{Freshness, Listener, Origins, Plan, PolicyConfig, Read, classify, freshness};
 use http::Request;
@@ -44,6 +44,8 @@ fn entry() -> Entry {
         source: Source::Own,
         attestation: None,
         target: String::new(),
+        facts: BodyFacts::default(),
+        history: History::default(),
     }
 }
 

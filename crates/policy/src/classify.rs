@@ -7,6 +7,7 @@
 
 use crate::caller::{Caller, Conditionals, Directives, GH_CACHE_TTL};
 use crate::credential::Credential;
+use crate::graphql::GraphQlRead;
 use crate::headers;
 use crate::invalidation;
 use crate::links::Base;
@@ -19,10 +20,11 @@ use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use serde::Deserialize;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// GitHub's version header: not in `Vary`, so part of the key.
-const API_VERSION: HeaderName = HeaderName::from_static("x-github-api-version");
+pub(crate) const API_VERSION: HeaderName = HeaderName::from_static("x-github-api-version");
 /// Headers that are sent with a read, as the caller gave them.
 const SENT: [HeaderName; 3] = [header::ACCEPT, header::AUTHORIZATION, API_VERSION];
 
@@ -108,12 +110,23 @@ pub struct Read {
     pub head: bool,
     /// What the client asked of the cache.
     pub caller: Caller,
+    /// What is asked, where it is GraphQL: sent with POST, and answered without an ETag. `None` for REST.
+    pub graphql: Option<Arc<GraphQlRead>>,
 }
 
 impl Read {
     /// The scopes that its answers belong to. Hashed anew at each call: an answer from the cache needs only its entry's.
     pub fn scopes(&self) -> Vec<Scope> {
-        invalidation::scopes_of_read(&self.target)
+        match &self.graphql {
+            Some(asked) => asked.scopes(&self.target.authority),
+            None => invalidation::scopes_of_read(&self.target),
+        }
+    }
+
+    /// The same read with one parameter of its query set. `None` where that makes no URL.
+    pub(crate) fn with_parameter(&self, name: &str, value: &str) -> Option<Read> {
+        let target = self.target.with_parameter(name, value)?;
+        Some(Read { key: key(&target, &self.upstream), target, ..self.clone() })
     }
 }
 
@@ -127,7 +140,7 @@ pub struct Pass {
     /// Why it isn't a read.
     pub reason: PassReason,
     /// What it may change: to be invalidated unless the outcome is a definite 4xx. Empty for a request that changes nothing;
-    /// for GraphQL (see [`PassReason::GraphQl`]) look at the body too.
+    /// for GraphQL (see [`PassReason::GraphQl`]) its body tells: see [`crate::Change`].
     pub invalidates: Vec<Scope>,
     /// Safe and without a body: it may be sent again after a failure.
     pub idempotent: bool,
@@ -140,7 +153,8 @@ pub struct Pass {
 pub enum PassReason {
     /// A method other than GET and HEAD.
     Method,
-    /// GraphQL. If the body mentions a mutation ([`invalidation::MutationScan`]), everything of the host is to be invalidated.
+    /// GraphQL, which only its body says more about: see [`graphql::classify`](crate::graphql::classify), also for whether it may
+    /// be sent in [`Mode::Offline`]. Where its body isn't read, it counts as a mutation.
     GraphQl,
     /// Not the REST API: pages, uploads, archives, assets.
     NotApi,
@@ -192,7 +206,8 @@ pub fn classify(
     let Routed { target, base } = origins.routed(parts, listener, granted)?;
     match pass_reason(parts, &target, config) {
         None => Ok(Plan::Read(Box::new(read(parts, target, base, config)))),
-        Some(_) if config.mode == Mode::Offline => {
+        // Its body may say that it is a read.
+        Some(reason) if config.mode == Mode::Offline && reason != PassReason::GraphQl => {
             Err(Refusal::Offline { what: "a request that can't be answered from the cache" })
         }
         Some(reason) => Ok(Plan::Pass(Box::new(pass(parts, target, base, reason)))),
@@ -257,19 +272,22 @@ fn is_passed_route(target: &Target) -> bool {
 }
 
 fn header_reason(headers: &HeaderMap) -> Option<PassReason> {
+    let no_store = || Directives::of(headers).no_store.then_some(PassReason::NoStore);
+    unfit_header(headers).map(PassReason::Header).or_else(no_store)
+}
+
+/// A header with which a request isn't a read: one that may change the answer, or that can't be keyed.
+pub(crate) fn unfit_header(headers: &HeaderMap) -> Option<HeaderName> {
     let nominated = headers::nominated(headers).unwrap_or_default();
     let ends_here = |name: &str| headers::is_hop_by_hop(name) || nominated.iter().any(|nominee| nominee == name);
     let unknown = headers.keys().find(|name| !SENT.contains(name) && !is_left_out(name) && !ends_here(name.as_str()));
     if let Some(name) = unknown.or_else(|| headers.contains_key(header::UPGRADE).then_some(&header::UPGRADE)) {
-        return Some(PassReason::Header(name.clone()));
-    }
-    if Directives::of(headers).no_store {
-        return Some(PassReason::NoStore);
+        return Some(name.clone());
     }
     let is_text = |name: &HeaderName| headers.get_all(name).iter().all(|value| value.to_str().is_ok());
     let is_unusable =
         |name: &HeaderName| !is_text(name) || (*name == API_VERSION && headers.get_all(name).iter().count() > 1);
-    [header::ACCEPT, API_VERSION].into_iter().find(is_unusable).map(PassReason::Header)
+    [header::ACCEPT, API_VERSION].into_iter().find(is_unusable)
 }
 
 fn is_left_out(name: &HeaderName) -> bool {
@@ -285,16 +303,8 @@ fn has_body(headers: &HeaderMap) -> bool {
 fn read(parts: &Parts, target: Target, base: Base, config: &PolicyConfig) -> Read {
     let target = target.with_sorted_query();
     let upstream = upstream(&parts.headers);
-    let text = |name: HeaderName| upstream.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let key = KeyParts {
-        host: &target.authority,
-        path: &target.path,
-        query: target.query.as_deref().unwrap_or_default(),
-        accept: text(header::ACCEPT),
-        api_version: text(API_VERSION),
-    };
     Read {
-        key: key.key(),
+        key: key(&target, &upstream),
         credential: credential(&upstream),
         head: parts.method == Method::HEAD,
         caller: Caller {
@@ -304,11 +314,25 @@ fn read(parts: &Parts, target: Target, base: Base, config: &PolicyConfig) -> Rea
         },
         upstream,
         target,
+        graphql: None,
     }
 }
 
+fn key(target: &Target, upstream: &HeaderMap) -> CacheKey {
+    let text = |name: HeaderName| upstream.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let parts = KeyParts {
+        host: &target.authority,
+        path: &target.path,
+        query: target.query.as_deref().unwrap_or_default(),
+        accept: text(header::ACCEPT),
+        api_version: text(API_VERSION),
+        graphql: None,
+    };
+    parts.key()
+}
+
 /// The final headers of a read.
-fn upstream(headers: &HeaderMap) -> HeaderMap {
+pub(crate) fn upstream(headers: &HeaderMap) -> HeaderMap {
     let mut sent = HeaderMap::with_capacity(5);
     sent.insert(header::ACCEPT, accept(headers));
     for name in [header::AUTHORIZATION, API_VERSION] {
@@ -336,11 +360,11 @@ fn accept(headers: &HeaderMap) -> HeaderValue {
     HeaderValue::from_str(&joined).ok().filter(|value| !value.is_empty()).unwrap_or(HeaderValue::from_static("*/*"))
 }
 
-fn credential(upstream: &HeaderMap) -> Credential {
+pub(crate) fn credential(upstream: &HeaderMap) -> Credential {
     upstream.get(header::AUTHORIZATION).map_or_else(Credential::anonymous, |value| Credential::new(value.as_bytes()))
 }
 
-fn directives(headers: &HeaderMap, config: &PolicyConfig) -> Directives {
+pub(crate) fn directives(headers: &HeaderMap, config: &PolicyConfig) -> Directives {
     let read = Directives::of(headers);
     match config.mode {
         Mode::Cache | Mode::Pass => read,
@@ -392,7 +416,7 @@ fn is_overridden(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a GraphQL body can't be searched for a mutation as it streams by: compressed, or not in UTF-8.
-fn is_opaque_body(headers: &HeaderMap) -> bool {
+pub(crate) fn is_opaque_body(headers: &HeaderMap) -> bool {
     let encoded = headers.contains_key(header::CONTENT_ENCODING);
     let content_type = headers
         .get(header::CONTENT_TYPE)

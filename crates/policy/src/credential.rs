@@ -31,6 +31,11 @@ impl Credential {
         Credential(Zeroizing::new(Vec::new()))
     }
 
+    /// What stands for all callers where they trust each other ([`crate::Sharing::Mesh`]). No header can hold its bytes.
+    pub fn everybody() -> Self {
+        Credential(Zeroizing::new(b"\0everybody".to_vec()))
+    }
+
     /// The credential in an `Authorization` value.
     pub fn new(value: &[u8]) -> Self {
         Credential(Zeroizing::new(value.to_vec()))

@@ -12,11 +12,10 @@
 //! credential's callers and to the origin, and never to a peer. Source: bored-engineer/github-conditional-http-transport.
 
 use crate::headers::split_list;
-use crate::pagination;
 use crate::{Read, headers};
 use ghmesh_model::Entry;
 use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap};
 use sha2::{Digest, Sha256};
 
 /// The headers that may be part of P, in its order.
@@ -24,33 +23,63 @@ const HASHED: [header::HeaderName; 3] = [header::ACCEPT, header::AUTHORIZATION, 
 /// Most tags read out of one `If-None-Match`; the rest counts as not sent, which costs a body.
 const MAX_TAGS: usize = 64;
 
-/// The strong ETag of `body` for the final upstream `request`, under these lines of `Vary`.
-pub fn computed<'a>(vary: impl IntoIterator<Item = &'a str>, request: &HeaderMap, body: &[u8]) -> String {
-    let listed: Vec<&str> = vary.into_iter().flat_map(split_list).collect();
-    let mut hash = Sha256::new();
-    for name in HASHED.iter().filter(|name| listed.iter().any(|word| word.eq_ignore_ascii_case(name.as_str()))) {
-        for value in request.get_all(name) {
-            hash.update(value.as_bytes());
-            hash.update(b":");
-        }
+/// Which request headers are part of P: those of `HASHED` that a `Vary` lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hashed([bool; 3]);
+
+impl Hashed {
+    /// Those that GitHub lists on answers to authorised requests, on every route that was recorded.
+    pub const DOCUMENTED: Hashed = Hashed([true; 3]);
+
+    /// Those that these lines of `Vary` list.
+    pub fn under<'a>(vary: impl IntoIterator<Item = &'a str>) -> Self {
+        let listed: Vec<&str> = vary.into_iter().flat_map(split_list).collect();
+        Hashed(HASHED.map(|name| listed.iter().any(|word| word.eq_ignore_ascii_case(name.as_str()))))
     }
-    hash.update(body);
-    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{hex}\"")
+
+    /// Those that a response's `Vary` lists.
+    pub fn of(response: &HeaderMap) -> Self {
+        Hashed::under(response.get_all(header::VARY).iter().filter_map(|value| value.to_str().ok()))
+    }
+
+    /// Those of them that `request` has: two with the same cover give the same ETags to its answers.
+    pub fn covered(self, request: &HeaderMap) -> Self {
+        let [accept, authorization, cookie] = HASHED.map(|name| request.contains_key(name));
+        let [listed_accept, listed_authorization, listed_cookie] = self.0;
+        Hashed([listed_accept && accept, listed_authorization && authorization, listed_cookie && cookie])
+    }
+
+    /// The strong ETag of `body` for the final upstream `request`.
+    pub fn etag(self, request: &HeaderMap, body: &[u8]) -> String {
+        let mut hash = Sha256::new();
+        for (name, _) in HASHED.iter().zip(self.0).filter(|(_, listed)| *listed) {
+            for value in request.get_all(name) {
+                hash.update(value.as_bytes());
+                hash.update(b":");
+            }
+        }
+        hash.update(body);
+        let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("\"{hex}\"")
+    }
 }
 
 /// The ETag that a node gives to an entry whose representation came from a peer: by the formula, weak, as GitHub's mostly are.
 /// `body` must be what the entry's CID names.
 pub fn for_entry(read: &Read, entry: &Entry, body: &[u8]) -> String {
     let vary = entry.representation.headers.iter().filter(|(name, _)| name == "vary").map(|(_, value)| value.as_str());
-    format!("W/{}", computed(vary, &read.upstream, body))
+    format!("W/{}", Hashed::under(vary).etag(&read.upstream, body))
+}
+
+/// The ETag of a body that everybody has: no credential is under it, so that it tells nothing of one.
+pub fn for_everybody(body: &[u8]) -> String {
+    format!("W/{}", Hashed([false; 3]).etag(&HeaderMap::new(), body))
 }
 
 /// Whether GitHub's own ETag for this answer follows the formula. Judged on this node's own answers only.
 pub fn formula_holds(read: &Read, response: &HeaderMap, body: &[u8]) -> Option<bool> {
     let etag = response.get(header::ETAG)?.to_str().ok()?;
-    let vary = response.get_all(header::VARY).iter().filter_map(|value| value.to_str().ok());
-    Some(weak_eq(etag, &computed(vary, &read.upstream, body)))
+    Some(weak_eq(etag, &Hashed::of(response).etag(&read.upstream, body)))
 }
 
 /// The opaque tag, quotes included, without `W/`. `None` for what is no entity tag (RFC 9110 §8.8.3).
@@ -98,18 +127,6 @@ impl Validators {
     }
 }
 
-/// The `If-None-Match` with which an entry is confirmed for free, or `None` where it must be fetched whole: it has no ETag, or
-/// a 304 could not tell that the list behind it has grown.
-///
-/// `body` must be what the entry's CID names: what is offered was received for this credential or computed here.
-pub fn conditional(read: &Read, entry: &Entry, body: &[u8]) -> Option<HeaderValue> {
-    let etag = entry.etag.as_deref().filter(|etag| opaque(etag).is_some())?;
-    if pagination::may_have_grown(read, entry, body) {
-        return None;
-    }
-    HeaderValue::from_str(etag).ok()
-}
-
 /// Which of the offered ETags a response confirms.
 ///
 /// "The 304 must name an offered ETag": without an ETag it confirms only what was offered alone. `None` where it confirms
@@ -130,12 +147,16 @@ mod tests {
 
     use super::*;
     use crate::fixtures;
-    use http::HeaderName;
+    use http::{HeaderName, HeaderValue};
 
     const NOTHING: &str = "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"";
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    fn computed<'a>(vary: impl IntoIterator<Item = &'a str>, request: &HeaderMap, body: &[u8]) -> String {
+        Hashed::under(vary).etag(request, body)
     }
 
     fn sha256(text: &str) -> String {
@@ -222,19 +243,6 @@ mod tests {
         // that the origin sent.
         let request = headers(&[("accept", "a/b")]);
         assert_eq!(computed(["Accept"], &request, b"{}"), computed(["Cookie"], &request, b"a/b:{}"));
-    }
-
-    #[test]
-    fn threat_3_only_an_etag_of_this_credential_is_offered() {
-        let read = fixtures::read("/repos/o/r", &[("authorization", "token a"), ("if-none-match", "\"theirs\"")]);
-        let mut entry = fixtures::entry(&[("vary", "Accept, Authorization"), ("vary", "Cookie")], b"{}");
-        assert_eq!(conditional(&read, &entry, b"{}").unwrap(), "W/\"abc\"", "its own, not the client's");
-        entry.etag = Some(for_entry(&read, &entry, b"{}"));
-        assert_eq!(entry.etag, Some(format!("W/{}", sha256("*/*:token a:{}"))));
-        for etag in [None, Some("abc".to_owned())] {
-            entry.etag = etag;
-            assert_eq!(conditional(&read, &entry, b"{}"), None);
-        }
     }
 
     #[test]

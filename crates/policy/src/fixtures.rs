@@ -82,5 +82,7 @@ pub(crate) fn entry(pairs: &[Pair<'_>], body: &[u8]) -> Entry {
         source: Source::Own,
         attestation: None,
         target: String::new(),
+        facts: Default::default(),
+        history: Default::default(),
     }
 }

@@ -7,11 +7,15 @@
 //!
 //! GitHub answers for a repository under two names: pages after the first are at `/repositories/ID/…`. Which id is which name
 //! isn't known here, so a write to one name covers the group of *all* repositories under the other.
+//!
+//! GraphQL answers belong to the repositories that their query names, or to one scope for all that may show any repository.
 
 mod routes;
 mod touched;
 
+pub(crate) use routes::Group;
 pub use routes::gives_secret;
+pub(crate) use touched::Touched;
 
 use crate::limits_headers;
 use crate::target::{Resource, Target, TargetKind};
@@ -19,8 +23,6 @@ use ghmesh_model::{Scope, limits};
 use http::header::HeaderMap;
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
-use routes::Group;
-use touched::Touched;
 
 /// Deepest path prefix that is a scope of its own. Leaves room in [`limits::MAX_SCOPES`] for the host, the path itself and the
 /// groups; no write names a subtree of more than five segments.
@@ -55,9 +57,34 @@ pub fn scopes_of_write(method: &Method, target: &Target) -> Vec<Scope> {
     touched.into_scopes()
 }
 
+/// What is kept for exactly this path of `host`'s API, with whatever query, and nothing below it.
+pub fn own_scope(host: &str, path: &str) -> Scope {
+    Scope::of(host, &own_path(&path_of(&segments(path))))
+}
+
 /// Everything of one host: `authority` as in [`Target::authority`].
 pub fn host_scope(authority: &str) -> Scope {
     Scope::of(authority, "")
+}
+
+/// Every GraphQL answer of one API.
+pub fn graphql_of_host(host: &str) -> Scope {
+    Scope::of(host, "#graphql")
+}
+
+/// The GraphQL answers that name a repository.
+pub fn graphql_of_repository(host: &str, owner: &str, name: &str) -> Scope {
+    Scope::of(host, &format!("/repos/{owner}/{name}#graphql"))
+}
+
+/// The GraphQL answers that may show repositories without naming them: searches, the viewer's, objects by node id.
+pub fn graphql_without_repository(host: &str) -> Scope {
+    Scope::of(host, "/repos/*#graphql")
+}
+
+/// The answers that hold the object with this node id. Ids that differ in letter case alone share a scope.
+pub fn node_scope(host: &str, id: &str) -> Scope {
+    Scope::of(host, &format!("#node/{id}"))
 }
 
 /// What an answer takes back from the credential that got it.
@@ -93,46 +120,16 @@ fn denied(target: &Target) -> Denial {
         [only] => vec![format!("/{only}")],
         [] => Vec::new(),
     };
-    Denial::Scopes(paths.iter().map(|path| Scope::of(host, path)).collect())
-}
-
-/// Looks for a mutation in a GraphQL request as it streams by. The word can't be missing from one, so that what isn't found
-/// changes nothing; a query that merely mentions it counts as a mutation, which costs some free 304s.
-#[derive(Clone, Debug, Default)]
-pub struct MutationScan {
-    tail: Vec<u8>,
-    found: bool,
+    let elsewhere = graphql_without_repository(host);
+    Denial::Scopes(paths.iter().map(|path| Scope::of(host, path)).chain([elsewhere]).collect())
 }
 
 /// The keyword; GraphQL is case-sensitive.
 const MUTATION: &[u8] = b"mutation";
-/// Bytes of the keyword but one, each written as a JSON escape of six: what must be kept between two chunks.
-const TAIL_BYTES: usize = MUTATION.len() * 6 - 1;
 
-impl MutationScan {
-    /// Takes the next bytes of the body.
-    pub fn push(&mut self, chunk: &[u8]) {
-        if self.found {
-            return;
-        }
-        self.tail.extend_from_slice(chunk);
-        self.found = mentions_mutation(&self.tail);
-        let surplus = self.tail.len().saturating_sub(TAIL_BYTES);
-        self.tail.drain(..surplus);
-    }
-
-    /// Whether the word has come by.
-    pub fn may_mutate(&self) -> bool {
-        self.found
-    }
-}
-
-/// Whether a whole GraphQL request body may hold a mutation.
-pub fn graphql_may_mutate(body: &[u8]) -> bool {
-    mentions_mutation(body)
-}
-
-fn mentions_mutation(body: &[u8]) -> bool {
+/// Whether a whole GraphQL request body that could not be read may hold a mutation: the word can't be missing from one. A query
+/// that merely mentions it counts as one.
+pub(crate) fn graphql_may_mutate(body: &[u8]) -> bool {
     let plain = body.windows(MUTATION.len()).any(|window| window == MUTATION);
     plain
         || (body.windows(2).any(|window| window == b"\\u")

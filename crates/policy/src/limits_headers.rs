@@ -48,14 +48,18 @@ pub struct Limit {
 /// The state of the bucket that an answer was charged to. `None` where the headers are missing or nonsense.
 pub fn quota(response: &HeaderMap) -> Option<Quota> {
     let resource = text(response, "x-ratelimit-resource").unwrap_or("core");
-    let known =
-        resource.len() <= MAX_RESOURCE_BYTES && resource.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    known.then_some(Quota {
+    is_resource(resource).then_some(Quota {
         resource: resource.to_owned(),
         limit: number(response, "x-ratelimit-limit")?,
         remaining: number(response, "x-ratelimit-remaining")?,
         reset: number(response, "x-ratelimit-reset")?,
     })
+}
+
+/// Whether this can be a bucket's name.
+pub(crate) fn is_resource(name: &str) -> bool {
+    let letters = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    !name.is_empty() && name.len() <= MAX_RESOURCE_BYTES && letters
 }
 
 /// Whether an answer says that a limit was hit: 429, or 403 with a sign of it. A 403 without one is a refusal, unless its

@@ -1,13 +1,18 @@
-//! `Link` headers (RFC 8288): which pages they name, and their URLs in terms of the URL that the caller used.
+//! The API's URLs in terms of the URL that the caller used: in `Link` headers (RFC 8288), and in bodies on their way out.
 //!
 //! Octokit follows `Link` as it stands, and other clients stop paging where its host isn't theirs. So URLs of the API become
-//! URLs of the caller's own base; every other URL is left as it is. Bodies are never changed: an ETag is their hash.
+//! URLs of the caller's own base; every other URL is left as it is. Kept bodies are never changed, as an ETag is their hash; what
+//! a caller of this daemon's own name sees of them is (see [`BodyRewriter`]).
+
+mod body;
+
+pub use body::BodyRewriter;
 
 use crate::headers::split_list;
 use std::sync::Arc;
 
-/// Where an API's REST paths start, on one of its hosts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where an API's paths start, on one of its hosts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiRoot {
     authority: String,
     prefix: String,
@@ -19,21 +24,48 @@ impl ApiRoot {
     }
 }
 
+/// Where everything of one API starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Roots {
+    /// REST, on each of its hosts.
+    pub(crate) rest: Vec<ApiRoot>,
+    /// The service that takes uploads. Without a prefix where it has a host of its own; for nothing where that is empty.
+    pub(crate) uploads: ApiRoot,
+}
+
 /// The URL below which the caller finds the API, and the roots that it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
     caller: String,
-    roots: Arc<[ApiRoot]>,
+    /// Bytes of `scheme://authority` in it.
+    site_bytes: usize,
+    /// The caller named this daemon, not GitHub.
+    own: bool,
+    roots: Arc<Roots>,
 }
 
+/// Below which a caller of this daemon's own name finds the service that takes uploads.
+const OWN_UPLOADS: &str = "/api/uploads";
+
 impl Base {
-    pub(crate) fn new(caller: String, roots: Arc<[ApiRoot]>) -> Self {
-        Base { caller, roots }
+    /// `site` is `scheme://authority`, `prefix` a path without a slash at its end.
+    pub(crate) fn new(site: String, prefix: &str, roots: Arc<Roots>) -> Self {
+        Base { site_bytes: site.len(), caller: site + prefix, own: false, roots }
+    }
+
+    /// The same for a caller that named this daemon, and expects its URLs in bodies.
+    pub(crate) fn own(self) -> Self {
+        Base { own: true, ..self }
     }
 
     /// Stands for no API: nothing is rewritten.
     pub(crate) fn none() -> Self {
-        Base { caller: String::new(), roots: Arc::new([]) }
+        Base::new(String::new(), "", Arc::default())
+    }
+
+    /// Whether bodies are rewritten for this caller too.
+    pub fn rewrites_bodies(&self) -> bool {
+        self.own
     }
 
     /// `scheme://authority[/prefix]`, without a slash at the end; empty where there is nothing to rewrite.
@@ -44,6 +76,12 @@ impl Base {
     /// `url` below the caller's base, or `None` where it is none of the API's.
     pub fn rewritten(&self, url: &str) -> Option<String> {
         self.below_root(url).map(|rest| format!("{}{rest}", self.caller))
+    }
+
+    /// The same for a URL in a body, where uploads are named too.
+    fn rewritten_in_body(&self, url: &str) -> Option<String> {
+        let uploaded = |rest| format!("{}{OWN_UPLOADS}{rest}", &self.caller[..self.site_bytes]);
+        self.rewritten(url).or_else(|| below([&self.roots.uploads], url).map(uploaded))
     }
 
     /// A `Link` value with the API's URLs rewritten. Everything else stays byte for byte.
@@ -76,13 +114,18 @@ impl Base {
     }
 
     /// What follows an API root in `url`: empty, or starting with `/` or `?`.
-    fn below_root<'a>(&self, url: &'a str) -> Option<&'a str> {
-        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(end);
-        let mut below = self.roots.iter().filter(|root| root.authority.eq_ignore_ascii_case(authority));
-        below.find_map(|root| path.strip_prefix(root.prefix.as_str()).filter(|rest| starts_path(rest)))
+    pub(crate) fn below_root<'a>(&self, url: &'a str) -> Option<&'a str> {
+        below(&self.roots.rest, url)
     }
+}
+
+/// What follows the first root that `url` is below.
+fn below<'a, 'r>(roots: impl IntoIterator<Item = &'r ApiRoot>, url: &'a str) -> Option<&'a str> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let mut below = roots.into_iter().filter(|root| root.authority.eq_ignore_ascii_case(authority));
+    below.find_map(|root| path.strip_prefix(root.prefix.as_str()).filter(|rest| starts_path(rest)))
 }
 
 fn starts_path(rest: &str) -> bool {
@@ -96,6 +139,12 @@ fn before_query(path: &str) -> &str {
 /// Whether a `Link` value names a page of this relation (`next`, `last`).
 pub fn has_relation(value: &str, relation: &str) -> bool {
     split_list(value).any(|link| link.split(';').skip(1).any(|parameter| is_relation(parameter, relation)))
+}
+
+/// The URL of the first link with this relation type.
+pub(crate) fn url_of<'a>(value: &'a str, relation: &str) -> Option<&'a str> {
+    let link = split_list(value).find(|link| has_relation(link, relation))?;
+    Some(link.trim().strip_prefix('<')?.split_once('>')?.0)
 }
 
 fn is_relation(parameter: &str, relation: &str) -> bool {
@@ -150,8 +199,8 @@ mod tests {
     use super::*;
 
     fn base(caller: &str) -> Base {
-        let roots = [ApiRoot::new("api.github.com", ""), ApiRoot::new("ghe.example", "/api/v3")];
-        Base::new(caller.to_owned(), Arc::new(roots))
+        let rest = vec![ApiRoot::new("api.github.com", ""), ApiRoot::new("ghe.example", "/api/v3")];
+        Base::new(caller.to_owned(), "", Arc::new(Roots { rest, ..Roots::default() }))
     }
 
     #[test]

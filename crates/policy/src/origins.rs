@@ -17,7 +17,7 @@ mod route;
 pub use problem::OriginsProblem;
 pub(crate) use route::Routed;
 
-use crate::links::ApiRoot;
+use crate::links::{ApiRoot, Roots};
 use http::uri::{Authority, Scheme};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -69,8 +69,8 @@ struct Api {
     uploads: (String, String),
     /// Every authority that means this API, its own first.
     aliases: Vec<Alias>,
-    /// What `Link` headers of this API's answers may start with.
-    roots: Arc<[ApiRoot]>,
+    /// What URLs in this API's answers may start with.
+    roots: Arc<Roots>,
 }
 
 /// A name of the daemon itself: `gateway.names`.
@@ -162,14 +162,17 @@ impl Api {
 
     fn new(scheme: Scheme, authority: &str, style: &Style, aliases: Vec<Alias>) -> Self {
         let (rest, graphql) = (style.rest().to_owned(), style.graphql());
-        let roots = aliases.iter().map(|alias| ApiRoot::new(&alias.authority, alias.style.rest())).collect();
         let uploads = match authority.strip_prefix("api.") {
             Some(domain) if *style == Style::Rooted && scheme == Scheme::HTTPS => {
                 (format!("uploads.{domain}"), String::new())
             }
             Some(_) | None => (authority.to_owned(), "/api/uploads".to_owned()),
         };
-        Api { scheme, authority: authority.to_owned(), rest, graphql, uploads, aliases, roots }
+        let roots = Roots {
+            rest: aliases.iter().map(|alias| ApiRoot::new(&alias.authority, alias.style.rest())).collect(),
+            uploads: ApiRoot::new(&uploads.0, &uploads.1),
+        };
+        Api { scheme, authority: authority.to_owned(), rest, graphql, uploads, aliases, roots: Arc::new(roots) }
     }
 }
 

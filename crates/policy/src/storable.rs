@@ -4,7 +4,8 @@
 //! are looked at here, only successes, and only with a content type that the API answers with.
 
 use crate::credential::CredentialKind;
-use crate::{Read, caller, headers, invalidation};
+use crate::graphql::{self, NotKept};
+use crate::{Read, caller, headers, invalidation, json};
 use ghmesh_model::limits;
 use http::StatusCode;
 use http::header::{self, HeaderMap};
@@ -27,6 +28,9 @@ const SHAREABLE: [&str; 13] = [
     "x-github-media-type",
     "x-poll-interval",
 ];
+
+/// Those of them that say something about an answer to GraphQL.
+const GRAPHQL_SHAREABLE: [&str; 3] = ["content-type", "x-github-enterprise-version", "x-github-media-type"];
 
 /// An answer that may be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,10 +74,16 @@ pub enum NotStored {
     /// It makes a secret.
     #[error("the route gives out secrets")]
     Secret,
+    /// It holds a token.
+    #[error("it holds a token")]
+    Token,
+    /// It is GraphQL's, and says so in its body.
+    #[error(transparent)]
+    GraphQl(#[from] NotKept),
 }
 
 /// Decides about an answer to `read`, before its body has been read: a body that turns out longer than
-/// [`limits::MAX_BODY_BYTES`] is not kept either.
+/// [`limits::MAX_BODY_BYTES`] is not kept either, nor one that [`keepable`] refuses.
 ///
 /// # Errors
 /// [`NotStored`]: pass it on and keep nothing.
@@ -94,7 +104,31 @@ pub fn storable(read: &Read, status: StatusCode, response: &HeaderMap) -> Result
     if headers::list(response, header::VARY).any(|name| name == "*") {
         return Err(NotStored::Headers { name: "vary" });
     }
-    Ok(Keep { headers: shareable(response)?, shareable_beyond_node: may_leave_node(read, response) })
+    let headers = if read.graphql.is_some() { graphql_headers(response)? } else { shareable(response)? };
+    Ok(Keep { headers, shareable_beyond_node: may_leave_node(read, response) })
+}
+
+/// Decides about the body of an answer whose head may be kept.
+///
+/// # Errors
+/// [`NotStored`]: pass it on and keep nothing.
+pub fn keepable(read: &Read, body: &[u8]) -> Result<(), NotStored> {
+    match &read.graphql {
+        Some(_) => Ok(graphql::keepable(body)?),
+        None if holds_token(body) => Err(NotStored::Token),
+        None => Ok(()),
+    }
+}
+
+/// Whether an answer is a token: an object with a member of that name, as every route of GitHub's that makes one answers.
+fn holds_token(body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Minted {
+        token: Option<String>,
+    }
+    const MEMBER: &[u8] = b"\"token\"";
+    let mentions_it = body.windows(MEMBER.len()).any(|window| window == MEMBER);
+    mentions_it && json::object::<Minted>(body).is_ok_and(|minted| minted.token.is_some_and(|token| !token.is_empty()))
 }
 
 fn body_is_plain(response: &HeaderMap) -> Result<(), NotStored> {
@@ -111,15 +145,33 @@ fn body_is_plain(response: &HeaderMap) -> Result<(), NotStored> {
     }
 }
 
+pub(crate) fn is_json(response: &HeaderMap) -> bool {
+    essence(response) == "application/json"
+}
+
+fn essence(response: &HeaderMap) -> String {
+    let value = response.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
 /// JSON, text, and GitHub's own media types: diffs, patches, raw and rendered files.
 fn is_text(response: &HeaderMap) -> bool {
-    let value = response.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = essence(response);
     let json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
     json || essence.starts_with("text/") || essence.starts_with("application/vnd.github.")
 }
 
-fn shareable(response: &HeaderMap) -> Result<Vec<(String, String)>, NotStored> {
+/// GitHub marks all answers to POST `no-cache`, queries too; how long they are fresh is the operator's choice.
+fn graphql_headers(response: &HeaderMap) -> Result<Vec<(String, String)>, NotStored> {
+    let kept = shareable(response)?.into_iter().filter(|(name, _)| GRAPHQL_SHAREABLE.contains(&name.as_str()));
+    if is_json(response) { Ok(kept.collect()) } else { Err(NotStored::ContentType) }
+}
+
+/// The headers to keep of a response, sorted by name.
+///
+/// # Errors
+/// They are too many, too long or not text.
+pub(crate) fn shareable(response: &HeaderMap) -> Result<Vec<(String, String)>, NotStored> {
     let mut kept = Vec::new();
     for name in SHAREABLE {
         for value in response.get_all(name) {

@@ -85,6 +85,15 @@ impl Target {
         self
     }
 
+    /// The same with the parameter `name` set, the query's pairs sorted. `None` where that is too long to be sent.
+    pub(crate) fn with_parameter(&self, name: &str, value: &str) -> Option<Self> {
+        let pairs = self.query.iter().flat_map(|query| query.split('&')).filter(|pair| name_of(pair) != name);
+        let set = format!("{name}={value}");
+        let query = pairs.chain([set.as_str()]).collect::<Vec<_>>().join("&");
+        let target = Target { query: Some(query), ..self.clone() }.with_sorted_query();
+        target.can_be_sent().then_some(target)
+    }
+
     /// The URL to call.
     pub fn upstream_uri(&self) -> Uri {
         let path_and_query = self.query.as_ref().map(|query| format!("{}?{query}", self.path));

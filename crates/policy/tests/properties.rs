@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use ghmesh_model::{BodyCid, Entry, Millis, Representation, Source, limits};
+use ghmesh_model::{BodyCid, BodyFacts, Entry, History, Millis, Representation, Source, limits};
 use ghmesh_policy::answer::{self, HitKind};
 use ghmesh_policy::{
     Freshness, Listener, Origins, Plan, PolicyConfig, Read, Refusal, classify, freshness, headers, storable,
@@ -113,6 +113,8 @@ fn entry(headers: &HeaderMap) -> Entry {
         source: Source::Peer,
         attestation: None,
         target: String::new(),
+        facts: BodyFacts::default(),
+        history: History::default(),
     }
 }
 

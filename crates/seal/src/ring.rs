@@ -62,6 +62,11 @@ pub struct KeyRing(Arc<Keys>);
 pub struct ValidationKey(Key);
 
 impl ValidationKey {
+    /// [`KeyRing::validation_mac`] of `input` for this credential.
+    pub fn make(&self, input: &[u8]) -> [u8; 32] {
+        mac(&self.0, &[input])
+    }
+
     /// Whether `claimed` is [`KeyRing::validation_mac`] of `input` for this credential, in constant time.
     pub fn verify(&self, input: &[u8], claimed: &[u8]) -> bool {
         equal(&mac(&self.0, &[input]), claimed)
@@ -143,7 +148,7 @@ impl KeyRing {
 
     /// The MAC of a validation over `input`, keyed from the credential and the mesh. Only who holds both can make or check it.
     pub fn validation_mac(&self, credential: &[u8], input: &[u8]) -> [u8; 32] {
-        mac(&self.validation_key(credential).0, &[input])
+        self.validation_key(credential).make(input)
     }
 
     /// Whether `mac` is [`KeyRing::validation_mac`] of the same, in constant time.

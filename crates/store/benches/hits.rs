@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use criterion::Criterion;
-use ghmesh_model::{BodyCid, CacheKey, Entry, LocalFingerprint, Millis, Representation, Source};
+use ghmesh_model::{BodyCid, BodyFacts, CacheKey, Entry, History, LocalFingerprint, Millis, Representation, Source};
 use ghmesh_store::{Config, Slot, Store, open};
 use std::hint::black_box;
 use std::path::Path;
@@ -28,6 +28,8 @@ fn entry(body: &Bytes) -> Entry {
         source: Source::Own,
         attestation: None,
         target: "api.github.com/repos/o/r".to_owned(),
+        facts: BodyFacts::default(),
+        history: History::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 //! `cargo run --release -p ghmesh-store --example latency`
 
 use bytes::Bytes;
-use ghmesh_model::{BodyCid, CacheKey, Entry, LocalFingerprint, Millis, Representation, Source};
+use ghmesh_model::{BodyCid, BodyFacts, CacheKey, Entry, History, LocalFingerprint, Millis, Representation, Source};
 use ghmesh_store::{Config, Slot, Store, open};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -44,6 +44,8 @@ fn entry(body: &Bytes) -> Entry {
         source: Source::Own,
         attestation: None,
         target: "api.github.com/repos/o/r/issues".into(),
+        facts: BodyFacts::default(),
+        history: History::default(),
     }
 }
 

@@ -61,6 +61,7 @@ pub(crate) struct Batch<'t> {
     order: Table<'t, u64, &'static Name>,
     offers: Table<'t, u64, (&'static Name, u64)>,
     twins: Table<'t, &'static Name, &'static Name>,
+    known: Table<'t, (&'static Name, u64, &'static Name), ()>,
     references: Table<'t, &'static Name, (u64, u64, bool)>,
 }
 
@@ -87,6 +88,7 @@ impl<'t> Batch<'t> {
             order: transaction.open_table(rows::ORDER)?,
             offers: transaction.open_table(rows::OFFERS)?,
             twins: transaction.open_table(rows::TWINS)?,
+            known: transaction.open_table(rows::KNOWN)?,
             references: transaction.open_table(rows::REFERENCES)?,
         })
     }
@@ -186,6 +188,8 @@ impl<'t> Batch<'t> {
         let cost = plain.len() as u64 + ENTRY_OVERHEAD_BYTES;
         let sealed = rows::seal_bytes(self.key, "entries/1", name, plain);
         self.entries.insert(name, sealed.as_slice())?;
+        let (group, place) = rows::known_place(self.key, slot, entry);
+        self.known.insert((&group, place, name), ())?;
         self.state.bytes += cost;
         let order = match slot {
             Slot::Local(..) => self.place_entry(name)?,
@@ -216,6 +220,8 @@ impl<'t> Batch<'t> {
         let freed = self.release(&body_name)?;
         match old {
             Some(old) => {
+                let (group, place) = rows::known_place(self.key, &old.slot, &old.entry);
+                self.known.remove((&group, place, name))?;
                 self.effects.push(Effect::EntryGone(old.slot));
                 self.effects.extend(freed.then_some(Effect::BodyGone(old.entry.representation.cid)));
             }

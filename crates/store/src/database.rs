@@ -64,6 +64,13 @@ impl Holder {
     }
 }
 
+/// Also where opening fails after the file was opened.
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 /// redb writes while it closes, and may meet the same fault again.
 fn discard(database: Option<Database>) {
     if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {

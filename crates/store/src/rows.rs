@@ -11,6 +11,7 @@
 //! | `order/1` | place in the order, oldest use first | name of a caller's slot |
 //! | `offers/1` | place in the same order | name of an offer's slot that has no twin, its weight in bytes |
 //! | `twins/1` | name of a caller's slot, and of the offer's that says the same | name of the other |
+//! | `known/1` | name of the key's group, moment of the confirmation counted down, name of the slot | nothing |
 //! | `references/1` | name of the CID | entries that name it, its length, whether it is here |
 //!
 //! Names are keyed hashes. The number in a table's name is its schema: another shape gets another number.
@@ -40,6 +41,9 @@ pub(crate) const ORDER: TableDefinition<'static, u64, &'static Name> = TableDefi
 /// Name of the slot, and what it counts towards the share of offers.
 pub(crate) const OFFERS: TableDefinition<'static, u64, (&'static Name, u64)> = TableDefinition::new("offers/1");
 pub(crate) const TWINS: TableDefinition<'static, &'static Name, &'static Name> = TableDefinition::new("twins/1");
+/// All entries of one cache key, whatever their credential, the latest confirmed first.
+pub(crate) const KNOWN: TableDefinition<'static, (&'static Name, u64, &'static Name), ()> =
+    TableDefinition::new("known/1");
 /// Entries that name it, length in bytes (0 where it is not here), whether it is here.
 pub(crate) const REFERENCES: TableDefinition<'static, &'static Name, (u64, u64, bool)> =
     TableDefinition::new("references/1");
@@ -89,6 +93,39 @@ impl Slot {
             (Slot::Local(..) | Slot::Offer(..), _) => None,
         }
     }
+}
+
+/// All slots of one cache key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Those of callers of this node.
+    Local(CacheKey),
+    /// Those of offers.
+    Wire(WireKey),
+}
+
+impl Group {
+    fn of(slot: &Slot) -> Self {
+        match slot {
+            Slot::Local(key, _) => Group::Local(*key),
+            Slot::Offer(key, _) => Group::Wire(*key),
+        }
+    }
+
+    pub(crate) fn name(&self, key: &DataKey) -> Name {
+        let (kind, bytes) = match self {
+            Group::Local(key) => (1, &key.0),
+            Group::Wire(key) => (2, &key.0),
+        };
+        let mut row = [kind; 33];
+        row[1..].copy_from_slice(bytes);
+        key.row_name("known/1", &row)
+    }
+}
+
+/// An entry's place in its group: the group's name, and a number that puts what was confirmed last first.
+pub(crate) fn known_place(key: &DataKey, slot: &Slot, entry: &Entry) -> (Name, u64) {
+    (Group::of(slot).name(key), u64::MAX - entry.confirmed_at.0)
 }
 
 /// A peer worth dialling after a restart.

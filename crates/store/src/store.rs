@@ -6,7 +6,7 @@ use crate::database::{self, Holder, Opener};
 use crate::directory::{self, Lock};
 use crate::error::{OpenError, StoreError};
 use crate::memory::{CachedEntry, Memory, Used};
-use crate::rows::{self, EntryRow, Name, RememberedPeer, Slot, State};
+use crate::rows::{self, EntryRow, Group, Name, RememberedPeer, Slot, State};
 use crate::writer::{Command, Promise, Request, Writer};
 use bytes::Bytes;
 use ghmesh_model::{BodyCid, Entry, MemberId, Millis, Scope};
@@ -23,6 +23,9 @@ pub const MAX_PEERS: usize = 200;
 pub const MAX_PEER_ADDRESSES: usize = 3;
 /// Most tombstones. They are never dropped: who has more must replace them by coarser ones.
 pub const MAX_TOMBSTONES: u64 = 65_536;
+
+/// Most entries of one cache key that are looked at together: 32 rows are a few pages, and far more than differ at one time.
+pub const MAX_KNOWN: usize = 32;
 
 /// Longest address that is remembered, in bytes; a multiaddr with a peer id has about 100.
 const MAX_ADDRESS_BYTES: usize = 512;
@@ -236,6 +239,25 @@ impl Store {
     /// The entry in `slot`, fresh or not. Reads at most one page from disk; a failed read is a miss.
     pub fn entry(&self, slot: &Slot) -> Option<Arc<Entry>> {
         self.shared.memory.entry(slot, || self.shared.read_entry(slot))
+    }
+
+    /// The entries of one cache key, whatever their credential, the latest confirmed first: of each body one or more, at most
+    /// [`MAX_KNOWN`]. Reads from disk.
+    pub fn known(&self, group: &Group) -> Vec<(Slot, Arc<Entry>)> {
+        let shared = &self.shared;
+        let name = group.name(&shared.key);
+        let read = |transaction: &ReadTransaction| {
+            let (known, entries) = (transaction.open_table(rows::KNOWN)?, transaction.open_table(rows::ENTRIES)?);
+            let mut found = Vec::new();
+            for row in known.range((&name, 0, &[0; 32])..=(&name, u64::MAX, &[0xff; 32]))?.take(MAX_KNOWN) {
+                let entry = *row?.0.value().2;
+                let opened =
+                    entries.get(&entry)?.and_then(|sealed| EntryRow::open(&shared.key, &entry, sealed.value()));
+                found.extend(opened.map(|row| (row.slot, Arc::new(shared.aged(row)))));
+            }
+            Ok(found)
+        };
+        shared.read("entries of one key", read).unwrap_or_default()
     }
 
     /// The body that `cid` names. From disk a body of 32 MiB takes tens of milliseconds: read large ones on a blocking thread.

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
-use ghmesh_model::{BodyCid, CacheKey, Entry, LocalFingerprint, Millis, Representation, Source};
+use ghmesh_model::{BodyCid, BodyFacts, CacheKey, Entry, History, LocalFingerprint, Millis, Representation, Source};
 use ghmesh_store::{Config, OpenError, Slot, Store, open};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -41,6 +41,8 @@ fn entry(number: u64) -> Entry {
         source: Source::Own,
         attestation: None,
         target: String::new(),
+        facts: BodyFacts::default(),
+        history: History::default(),
     }
 }
 

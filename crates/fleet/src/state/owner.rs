@@ -5,8 +5,9 @@ use crate::lease::{self, Holder, Lease};
 use crate::lookup::Phase;
 use crate::timers::Timer;
 use crate::{LookupId, Output, Reply, Subject};
-use ghmesh_model::{MemberId, Millis};
+use ghmesh_model::{Fingerprint, MemberId, Millis, WireKey};
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Leases that a node keeps at once. Beyond, it grants without noting: a fetch too many, never a call too slow.
@@ -27,7 +28,37 @@ impl Fleet {
         }
         let renews = self.running(&subject, now).is_some_and(|running| running.holder == Holder::Member(from));
         self.counters.leases_granted += u64::from(!renews);
-        Reply::Lease { span: self.lease_out(subject, Holder::Member(from), now) }
+        let behind = if renews { None } else { self.put_behind(from, &subject, now) };
+        Reply::Lease { span: self.lease_out(subject, Holder::Member(from), now), behind }
+    }
+
+    /// Has `from` told of the outcome of another credential's fetch of the same key, if one runs.
+    fn put_behind(&mut self, from: MemberId, subject: &Subject, now: Millis) -> Option<Duration> {
+        let (ahead, until) = self.ahead(subject, now)?;
+        self.leases.get_mut(&ahead)?.wait(from);
+        until.since(now)
+    }
+
+    /// The fetch of the same key for another credential that was let begin first, before that of `subject`, and when it
+    /// should be done. One that itself follows is nobody's to follow, so that no two wait for each other.
+    pub(super) fn ahead(&self, subject: &Subject, now: Millis) -> Option<(Subject, Millis)> {
+        if !self.follow {
+            return None;
+        }
+        let turn = self.running(subject, now).map(|own| own.turn);
+        let is_ahead = |other: &Subject, lease: &Lease| {
+            other != subject
+                && lease.until > now
+                && turn.is_none_or(|turn| lease.turn < turn)
+                && !self.follows(lease.holder)
+        };
+        let of_this_key = self.leases.range(of_key(subject.key)).filter(|(other, lease)| is_ahead(other, lease));
+        of_this_key.min_by_key(|(_, lease)| lease.turn).map(|(other, lease)| (*other, lease.until))
+    }
+
+    fn follows(&self, holder: Holder) -> bool {
+        let Holder::Own(id) = holder else { return false };
+        self.lookups.get(&id).is_some_and(|lookup| matches!(lookup.phase, Phase::Following { .. }))
     }
 
     /// The lease of `subject`, if one runs.
@@ -43,7 +74,8 @@ impl Fleet {
 
     pub(super) fn lease_out(&mut self, subject: Subject, holder: Holder, now: Millis) -> Duration {
         let earlier = self.take_lease(&subject);
-        let lease = Lease::new(holder, now, self.budgets.lease(), earlier);
+        self.last_turn += 1;
+        let lease = Lease::new(holder, now, self.budgets.lease(), self.last_turn, earlier);
         let until = lease.until;
         if self.leases.len() < MAX_LEASES {
             self.leases.insert(subject, lease);
@@ -75,6 +107,7 @@ impl Fleet {
 
     /// A validation was stored. One from before a running fetch does not end that fetch, but may be enough for somebody.
     pub(super) fn arrived(&mut self, subject: Subject, confirmed_at: Millis, now: Millis, out: &mut Vec<Output>) {
+        self.end_following(subject.key, now, out);
         if self.leases.get(&subject).is_some_and(|lease| !lease.ends_with(confirmed_at)) {
             return self.check(subject, false, out);
         }
@@ -83,9 +116,19 @@ impl Fleet {
     }
 
     /// The store holds a new validation of `subject`: `lessors` and whoever waits for it, here or elsewhere, are served.
-    pub(super) fn settle(&mut self, subject: Subject, lessors: BTreeSet<MemberId>, out: &mut Vec<Output>) {
+    pub(super) fn settle(&mut self, subject: Subject, lessors: BTreeSet<MemberId>, now: Millis, out: &mut Vec<Output>) {
         self.deliver(subject, lessors, out);
         self.check(subject, true, out);
+        self.end_following(subject.key, now, out);
+    }
+
+    /// The body that lookups of this key followed is there, or will not come: they fetch.
+    fn end_following(&mut self, key: WireKey, now: Millis, out: &mut Vec<Output>) {
+        let following = self.lookups.iter().filter_map(|(id, lookup)| match lookup.phase {
+            Phase::Following { reason, .. } if lookup.subject.key == key => Some((*id, reason)),
+            _ => None,
+        });
+        following.collect::<Vec<_>>().into_iter().for_each(|(id, reason)| self.fetch_now(id, reason, now, out));
     }
 
     fn deliver(&mut self, subject: Subject, lessors: BTreeSet<MemberId>, out: &mut Vec<Output>) {
@@ -124,6 +167,7 @@ impl Fleet {
             }
         }
         self.end_waits(Some(from), Some(subject), unshareable, now, out);
+        self.end_following(subject.key, now, out);
     }
 
     /// A lease ended with nothing: who waited is told to go on.
@@ -131,6 +175,7 @@ impl Fleet {
         let waiters = self.take_lease(&subject).map(|lease| lease.waiters).unwrap_or_default();
         out.extend(waiters.into_iter().map(|to| Output::Release { to, subject, unshareable }));
         self.end_waits(None, Some(subject), unshareable, now, out);
+        self.end_following(subject.key, now, out);
     }
 
     /// Lets the lookups go on that wait on that member's word (`None`: this node's), for one subject or for any.
@@ -165,4 +210,10 @@ impl Fleet {
         // It may have been the one that fetched.
         self.end_waits(Some(member), None, false, now, out);
     }
+}
+
+/// All subjects of one key.
+fn of_key(key: WireKey) -> RangeInclusive<Subject> {
+    let subject = |byte| Subject { key, fingerprint: Fingerprint([byte; 32]) };
+    subject(0)..=subject(0xff)
 }

@@ -43,7 +43,8 @@ enum Act {
 fn acts() -> impl Strategy<Value = Vec<Act>> {
     let answer = prop_oneof![
         Just(Answer::Have),
-        Just(Answer::Lease),
+        Just(Answer::Lease { behind: None }),
+        (0..20_000_u64).prop_map(|wait| Answer::Lease { behind: Some(Duration::from_millis(wait)) }),
         Just(Answer::No),
         (0..20_000_u64).prop_map(|wait| Answer::Coming { wait: Duration::from_millis(wait) }),
     ];
@@ -81,7 +82,7 @@ struct Outside {
 
 impl Outside {
     fn new() -> Self {
-        let fleet = Fleet::new(Config { me: MemberId([0; 32]) });
+        let fleet = Fleet::new(Config { me: MemberId([0; 32]), follow: true });
         Outside { fleet, now: Millis(1_000_000), last: 0, flights: BTreeMap::new(), asks: Vec::new() }
     }
 
@@ -129,12 +130,18 @@ impl Outside {
 
     fn act(&mut self, act: Act) {
         let member = |number: u8| MemberId([number; 32]);
-        let subject = |key: u8| Subject { key: WireKey([key; 32]), fingerprint: Fingerprint([9; 32]) };
+        // Three subjects: two credentials of one key, and another key.
+        let subject = |number: u8| Subject { key: WireKey([number / 2; 32]), fingerprint: Fingerprint([number; 32]) };
         match act {
             Act::Lookup(key) => {
                 let lookup = LookupId(self.number());
                 self.flights.insert(lookup, (false, 0));
-                self.give(Input::Lookup { lookup, subject: subject(key), max_age: Duration::from_secs(60) });
+                self.give(Input::Lookup {
+                    lookup,
+                    subject: subject(key),
+                    max_age: Duration::from_secs(60),
+                    follow: true,
+                });
             }
             Act::Answer(index, answer) => {
                 if let Some(ask) = self.ask(index) {

@@ -56,7 +56,7 @@ fn two_that_hold_leases_of_two_owners_do_not_wait_for_each_other() {
     bench.give(Input::Left { member: ranked[0] });
     assert_eq!(bench.look_up(1, subject).len(), 1, "the second is asked");
     bench.give(Input::Joined { member: ranked[0] });
-    let peeks = bench.give(answer(1, Answer::Lease));
+    let peeks = bench.give(answer(1, Answer::Lease { behind: None }));
     let deadline = bench.deadline();
     assert_eq!(peeks, [ask(2, ranked[0], subject, false, deadline), ask(3, ranked[2], subject, false, deadline)]);
     // The new owner looks for it too, and its own peek may have been told to wait for this node.
@@ -156,7 +156,10 @@ fn a_release_reaches_who_waits_also_where_a_lease_of_another_runs() {
     bench.look_up(1, subject);
     bench.give(answer(1, Answer::Coming { wait: SPAN }));
     let stranger = (1..5).find(|number| member(*number) != owner).expect("there are four");
-    assert_eq!(bench.give(inquired(1, stranger, subject, true)), [replied(1, Reply::Lease { span: SPAN })]);
+    assert_eq!(
+        bench.give(inquired(1, stranger, subject, true)),
+        [replied(1, Reply::Lease { span: SPAN, behind: None })]
+    );
     assert_eq!(
         bench.give(Input::Released { from: owner, subject, unshareable: false }),
         [],
@@ -190,7 +193,7 @@ fn a_standby_decides_where_the_owner_is_silent() {
     let deadline = bench.deadline();
     bench.pass(50);
     bench.pass(63);
-    let peeks = bench.give(answer(3, Answer::Lease));
+    let peeks = bench.give(answer(3, Answer::Lease { behind: None }));
     assert_eq!(peeks, [ask(4, ranked[2], subject, false, deadline)]);
     assert_eq!(bench.pass(37), [fetch(1, FetchReason::Leased)]);
     assert_eq!(bench.fleet.counters().fail_opens, 0);
@@ -209,14 +212,14 @@ fn who_waits_for_a_member_that_leaves_asks_the_next() {
 
 #[test]
 fn who_fetches_says_so_whatever_the_reason() {
-    let mut fleet = Fleet::new(Config { me: member(0) });
+    let mut fleet = Fleet::new(Config { me: member(0), follow: true });
     let mut give = |input| {
         let mut out = Vec::new();
         fleet.handle(input, Millis(1_000), &mut out);
         out
     };
     let subject = Bench::new().subject(false);
-    let alone = give(Input::Lookup { lookup: LookupId(1), subject, max_age: TTL });
+    let alone = give(Input::Lookup { lookup: LookupId(1), subject, max_age: TTL, follow: true });
     assert_eq!(alone, [fetch(1, FetchReason::Alone)]);
     give(Input::Joined { member: member(2) });
     assert_eq!(give(inquired(1, 2, subject, true)), [replied(1, Reply::Coming { wait: SPAN })]);
@@ -231,7 +234,7 @@ fn a_holder_that_asks_again_gets_the_lease_again_and_leaves_one_deadline() {
     bench.give(inquired(1, 1, subject, true));
     bench.give(inquired(2, 2, subject, true));
     bench.now.0 += 10;
-    assert_eq!(bench.give(inquired(3, 1, subject, true)), [replied(3, Reply::Lease { span: SPAN })]);
+    assert_eq!(bench.give(inquired(3, 1, subject, true)), [replied(3, Reply::Lease { span: SPAN, behind: None })]);
     assert_eq!(bench.fleet.load(), Load { leases: 1, timers: 1, ..Load::default() });
     let delivered = bench.confirmed(subject, 0);
     assert_eq!(delivered, [Output::Deliver { to: member(2), subject }], "who waited is not forgotten");
@@ -246,7 +249,7 @@ fn a_lease_that_runs_out_does_not_let_all_that_waited_fetch() {
     bench.give(inquired(3, 3, subject, true));
     assert_eq!(bench.pass(3_000), []);
     assert_eq!(bench.fleet.load(), Load::default());
-    assert_eq!(bench.give(inquired(4, 2, subject, true)), [replied(4, Reply::Lease { span: SPAN })]);
+    assert_eq!(bench.give(inquired(4, 2, subject, true)), [replied(4, Reply::Lease { span: SPAN, behind: None })]);
     assert_eq!(bench.give(inquired(5, 3, subject, true)), [replied(5, Reply::Coming { wait: SPAN })]);
 }
 
@@ -281,7 +284,7 @@ fn an_owner_from_before_that_let_another_fetch_meanwhile_waits_for_it() {
     let owner = bench.ranked(&subject)[0];
     assert_eq!(bench.look_up(1, subject).len(), 1);
     bench.give(inquired(1, 1, subject, true));
-    assert_eq!(bench.give(answer(1, Answer::Lease)), [], "not a second call");
+    assert_eq!(bench.give(answer(1, Answer::Lease { behind: None })), [], "not a second call");
     assert_eq!(bench.confirmed(subject, 40), [Output::Check { lookup: LookupId(1) }]);
     assert_eq!(bench.give(Input::Found { lookup: LookupId(1) }), [Output::Deliver { to: owner, subject }]);
 }

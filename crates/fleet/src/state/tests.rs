@@ -19,7 +19,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new() -> Self {
-        let mut bench = Bench { fleet: Fleet::new(Config { me: member(0) }), now: Millis(1_000_000) };
+        let mut bench = Bench { fleet: Fleet::new(Config { me: member(0), follow: true }), now: Millis(1_000_000) };
         for number in 1..5 {
             assert_eq!(bench.give(Input::Joined { member: member(number) }), []);
         }
@@ -38,7 +38,7 @@ impl Bench {
     }
 
     pub(super) fn look_up(&mut self, number: u64, subject: Subject) -> Vec<Output> {
-        self.give(Input::Lookup { lookup: LookupId(number), subject, max_age: TTL })
+        self.give(Input::Lookup { lookup: LookupId(number), subject, max_age: TTL, follow: true })
     }
 
     pub(super) fn ranked(&self, subject: &Subject) -> Vec<MemberId> {
@@ -70,10 +70,10 @@ pub(super) fn replied(number: u64, reply: Reply) -> Output {
 
 #[test]
 fn a_node_alone_fetches_at_once() {
-    let mut fleet = Fleet::new(Config { me: member(0) });
+    let mut fleet = Fleet::new(Config { me: member(0), follow: true });
     let mut out = Vec::new();
     let subject = Subject { key: WireKey([1; 32]), fingerprint: F };
-    fleet.handle(Input::Lookup { lookup: LookupId(1), subject, max_age: TTL }, Millis(5), &mut out);
+    fleet.handle(Input::Lookup { lookup: LookupId(1), subject, max_age: TTL, follow: true }, Millis(5), &mut out);
     assert_eq!(out, [Output::Fetch { lookup: LookupId(1), reason: FetchReason::Alone }]);
 }
 
@@ -97,7 +97,7 @@ fn a_lease_is_preceded_by_one_look_at_the_standbys_and_its_fetch_is_delivered_to
     let ranked = bench.ranked(&subject);
     bench.look_up(1, subject);
     let deadline = bench.now.after(Duration::from_millis(150));
-    let peeks = bench.give(Input::Answered { ask: AskId(1), answer: Answer::Lease });
+    let peeks = bench.give(Input::Answered { ask: AskId(1), answer: Answer::Lease { behind: None } });
     assert_eq!(peeks, [ask(2, ranked[1], subject, false, deadline), ask(3, ranked[2], subject, false, deadline)]);
     assert_eq!(bench.give(Input::Answered { ask: AskId(2), answer: Answer::No }), []);
     let fetch = bench.give(Input::AskFailed { ask: AskId(3) });
@@ -111,7 +111,7 @@ fn an_owner_lets_one_fetch_and_the_others_wait_for_its_delivery() {
     let mut bench = Bench::new();
     let subject = bench.subject(true);
     let span = Duration::from_secs(3);
-    assert_eq!(bench.give(inquired(1, 1, subject, true)), [replied(1, Reply::Lease { span })]);
+    assert_eq!(bench.give(inquired(1, 1, subject, true)), [replied(1, Reply::Lease { span, behind: None })]);
     assert_eq!(bench.give(inquired(2, 2, subject, true)), [replied(2, Reply::Coming { wait: span })]);
     assert_eq!(bench.give(inquired(3, 3, subject, false)), [replied(3, Reply::Coming { wait: span })]);
     assert_eq!(bench.look_up(9, subject), [], "its own caller waits as well");
@@ -153,7 +153,7 @@ fn a_silent_owner_costs_no_more_than_the_budget() {
     assert_eq!(bench.pass(63), [ask(3, ranked[1], subject, true, deadline)], "it may decide in the owner's place");
     assert_eq!(bench.pass(37), [Output::Fetch { lookup: LookupId(1), reason: FetchReason::FailOpen }]);
     assert_eq!(bench.fleet.counters().fail_opens, 1);
-    assert_eq!(bench.give(Input::Answered { ask: AskId(1), answer: Answer::Lease }), [], "too late");
+    assert_eq!(bench.give(Input::Answered { ask: AskId(1), answer: Answer::Lease { behind: None } }), [], "too late");
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn garbage_and_refused_answers_end_in_a_fetch() {
     let fetch = bench.give(Input::Refused { lookup: LookupId(1) });
     assert_eq!(fetch, [Output::Fetch { lookup: LookupId(1), reason: FetchReason::FailOpen }]);
     assert_eq!(bench.give(Input::Refused { lookup: LookupId(77) }), []);
-    assert_eq!(bench.give(Input::Answered { ask: AskId(77), answer: Answer::Lease }), []);
+    assert_eq!(bench.give(Input::Answered { ask: AskId(77), answer: Answer::Lease { behind: None } }), []);
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Bench {
     fn fetches(&mut self) -> (Subject, Vec<MemberId>) {
         let subject = self.subject(false);
         self.look_up(1, subject);
-        self.give(answer(1, Answer::Lease));
+        self.give(answer(1, Answer::Lease { behind: None }));
         self.give(answer(2, Answer::No));
         assert_eq!(self.give(answer(3, Answer::No)), [fetch(1, FetchReason::Leased)]);
         (subject, self.ranked(&subject))
@@ -127,7 +127,7 @@ fn who_fetches_for_long_tells_its_lessor_every_half_second_for_ten() {
 
 #[test]
 fn what_a_lessor_answers_to_that_changes_nothing() {
-    for said in [Answer::Lease, Answer::No, Answer::Have, FOR_EVER] {
+    for said in [Answer::Lease { behind: None }, Answer::No, Answer::Have, FOR_EVER] {
         let mut bench = Bench::new();
         let (subject, ranked) = bench.fetches();
         assert_eq!(bench.pass(500).len(), 1);
@@ -156,7 +156,7 @@ fn a_lease_is_extended_as_long_as_its_holder_asks_for_it_and_for_ten_seconds_at_
     assert_eq!(remaining, [3, 3, 3, 3, 3, 3, 3, 2, 1]);
     assert_eq!(bench.fleet.counters().leases_granted, 1);
     bench.pass(1_000);
-    assert_eq!(bench.give(inquired(20, 2, subject, true)), [replied(20, Reply::Lease { span: SPAN })]);
+    assert_eq!(bench.give(inquired(20, 2, subject, true)), [replied(20, Reply::Lease { span: SPAN, behind: None })]);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn who_waits_is_told_to_wait_on_while_the_fetch_goes_on_and_fetches_where_it_doe
     assert_eq!(bench.fleet.counters().waits, 1, "one wait, however often it asks");
     let again = bench.pass(3_050);
     assert!(matches!(again[..], [Output::Ask { to, lease: true, .. }] if to == ranked[0]), "{again:?}");
-    let peeks = bench.give(answer(3, Answer::Lease));
+    let peeks = bench.give(answer(3, Answer::Lease { behind: None }));
     assert_eq!(peeks.len(), 2, "the holder has gone silent: this node fetches: {peeks:?}");
 }
 
@@ -185,7 +185,7 @@ fn the_owners_own_long_fetch_is_waited_for_ten_seconds() {
         assert!(matches!(coming[..], [Output::Reply { reply: Reply::Coming { .. }, .. }]), "{number}: {coming:?}");
     }
     assert_eq!(bench.pass(1_000), []);
-    assert_eq!(bench.give(inquired(9, 2, subject, true)), [replied(9, Reply::Lease { span: SPAN })]);
+    assert_eq!(bench.give(inquired(9, 2, subject, true)), [replied(9, Reply::Lease { span: SPAN, behind: None })]);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn after_a_failed_fetch_one_of_those_that_waited_fetches_and_the_others_wait_onc
     bench.give(Input::Released { from: member(1), subject, unshareable: false });
     let inquiries = (2..=4).map(|number| bench.give(inquired(u64::from(number) + 10, number, subject, true)));
     let replies: Vec<_> = inquiries.flatten().collect();
-    let (lease, coming) = (Reply::Lease { span: SPAN }, Reply::Coming { wait: SPAN });
+    let (lease, coming) = (Reply::Lease { span: SPAN, behind: None }, Reply::Coming { wait: SPAN });
     assert_eq!(replies, [replied(12, lease), replied(13, coming), replied(14, coming)]);
 }
 

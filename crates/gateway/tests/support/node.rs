@@ -3,7 +3,7 @@
 use ghmesh_gateway::{Config, Gateway};
 use ghmesh_node::{Clock, Node};
 use ghmesh_origin::Origin;
-use ghmesh_policy::{Freshness, Origins, PolicyConfig};
+use ghmesh_policy::{Freshness, Origins, PolicyConfig, Sharing};
 use std::path::Path;
 
 /// A gateway before a node that asks `url`.
@@ -18,7 +18,11 @@ pub(crate) fn gateway(config: Config, url: &str, directory: &Path, origin: ghmes
     let store = ghmesh_store::open(bounds, clock.function()).unwrap();
     let origin = Origin::new(origin, clock.function()).unwrap();
     let origins = Origins::new(&[], Some(url), config.names.clone()).unwrap();
-    let settings =
-        ghmesh_node::Config { freshness: Freshness::default(), mesh_enabled: false, origins: origins.clone() };
+    let settings = ghmesh_node::Config {
+        freshness: Freshness::default(),
+        sharing: Sharing::Proof,
+        mesh_enabled: false,
+        origins: origins.clone(),
+    };
     Gateway::new(config, Node::new(settings, clock, store, origin), origins, PolicyConfig::default())
 }

@@ -84,7 +84,7 @@ impl InProcess {
         let clock = Clock::start();
         let (store, scratch) = open(&loaded.settings, clock).await?;
         let node = parts::node(&loaded.settings, clock, store.clone())?;
-        let gateway = parts::gateway(&loaded.settings, node)?;
+        let gateway = parts::gateway(&loaded.settings, node, None)?;
         Ok(InProcess { gateway, store, _scratch: scratch })
     }
 

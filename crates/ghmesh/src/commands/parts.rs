@@ -5,7 +5,7 @@ use anyhow::Context;
 use ghmesh_gateway::Gateway;
 use ghmesh_node::{Clock, Node};
 use ghmesh_origin::Origin;
-use ghmesh_policy::{Origins, PolicyConfig};
+use ghmesh_policy::{Origins, PolicyConfig, WebhookSecret};
 use ghmesh_store::Store;
 
 /// Opens the store in the data directory. Blocks while it repairs what a crash left.
@@ -23,14 +23,23 @@ pub(crate) fn store(settings: &Settings, clock: Clock) -> Result<Store, ghmesh_s
 /// A node on `store`, without a mesh.
 pub(crate) fn node(settings: &Settings, clock: Clock, store: Store) -> anyhow::Result<Node> {
     let origin = Origin::new(settings.origin.config(), clock.function()).context("the HTTP client can't be built")?;
-    let freshness = settings.cache.freshness();
-    let config = ghmesh_node::Config { freshness, mesh_enabled: settings.mesh.enabled, origins: origins(settings)? };
+    let freshness = settings.times();
+    let config = ghmesh_node::Config {
+        freshness,
+        sharing: settings.cache.sharing,
+        mesh_enabled: settings.mesh.enabled,
+        origins: origins(settings)?,
+    };
     Ok(Node::new(config, clock, store, origin))
 }
 
-/// The gateway before `node`. It listens nowhere yet.
-pub(crate) fn gateway(settings: &Settings, node: Node) -> anyhow::Result<Gateway> {
-    let config = settings.gateway.config(&settings.admin);
+/// The gateway before `node`. It listens nowhere yet. `webhook_secret` makes it take GitHub's deliveries.
+pub(crate) fn gateway(
+    settings: &Settings,
+    node: Node,
+    webhook_secret: Option<WebhookSecret>,
+) -> anyhow::Result<Gateway> {
+    let config = ghmesh_gateway::Config { webhook_secret, ..settings.gateway.config(&settings.admin) };
     Ok(Gateway::new(config, node, origins(settings)?, PolicyConfig { mode: settings.policy.mode }))
 }
 

@@ -29,7 +29,11 @@ fn status_text(status: &Value) -> String {
     lines.extend(request_lines(&status["stats"]));
     let each = |list: &Value| list.as_array().cloned().unwrap_or_default();
     lines.extend(each(&status["sources"]).iter().map(|source| ("discovery", source_text(source))));
+    lines.extend(each(&status["limits"]).iter().map(|limit| ("limits", limit_text(limit))));
     lines.extend(each(&status["origins"]).iter().map(|origin| ("origin", origin_text(origin))));
+    lines.push(("freshness", freshness_text(status)));
+    lines.extend(each(&status["changes"]).iter().map(|change| ("changes", change_text(change))));
+    lines.extend(each(&status["formulas"]).iter().filter_map(formula_text).map(|text| ("entity tags", text)));
     let mut out = String::new();
     for (name, value) in lines {
         writeln!(out, "{name:<18}{value}").expect("writing to a String succeeds");
@@ -45,6 +49,7 @@ fn mesh_lines(status: &Value) -> Vec<(&'static str, String)> {
         ("peer id", text(&stats["peer_id"]).to_owned()),
         ("peers", stats["connected_peers"].to_string()),
         ("strangers", strangers_text(status)),
+        ("sharing", text(&status["sharing"]).to_owned()),
     ]
 }
 
@@ -56,7 +61,8 @@ fn request_lines(stats: &Value) -> Vec<(&'static str, String)> {
         ("misses", format!("{} (confirmed by a 304: {})", stats["misses"], stats["revalidated"])),
         ("hit rate", format!("{:.1} %", stats["hit_rate"].as_f64().unwrap_or_default() * 100.0)),
         ("passed on", format!("{} (writes, and what is not cached)", stats["passed"])),
-        ("stale answers", count("stale_served")),
+        ("stale answers", format!("{} (to spare a limit: {})", stats["stale_served"], stats["spared"])),
+        ("held back", format!("{} (reads that GitHub's limits did not allow)", stats["held_back"])),
         ("failures", format!("{} (answered with an error of ghmesh's own)", stats["failures"])),
         ("calls to GitHub", format!("{} (charged {})", stats["api_calls_made"], stats["api_calls_charged"])),
         ("calls saved", count("api_calls_saved")),
@@ -103,6 +109,49 @@ fn origin_text(origin: &Value) -> String {
         (None, _) => String::new(),
     };
     format!("{}: {state}{answered}{failed}", text(&origin["host"]))
+}
+
+fn freshness_text(status: &Value) -> String {
+    let adaptive = status["adaptive"] == true;
+    (if adaptive { "adaptive: by how often resources change" } else { "by the route table and the settings alone" })
+        .to_owned()
+}
+
+fn change_text(change: &Value) -> String {
+    let every = match change["change_every_seconds"].as_u64() {
+        Some(seconds) => format!("; about one in {seconds} s"),
+        None => String::new(),
+    };
+    let (routes, checks, changed) = (text(&change["routes"]), &change["checks"], &change["changed"]);
+    format!("{routes}: {changed} of {checks} checks found a change{every}")
+}
+
+/// Only where they can't be computed: there, no credential's answer saves another a charged call.
+fn formula_text(formula: &Value) -> Option<String> {
+    let (routes, host) = (text(&formula["routes"]), text(&formula["host"]));
+    let why = match (formula["holds"].as_bool(), formula["vary"].as_str()) {
+        (Some(false), _) => "GitHub computes them otherwise than known",
+        (_, None) => "GitHub's Vary makes computing them unsafe",
+        (_, Some(_)) => return None,
+    };
+    Some(format!("{routes} of {host}: only those that GitHub gave ({why})"))
+}
+
+fn limit_text(limit: &Value) -> String {
+    let bucket = |bucket: &Value| {
+        let told = if bucket["told"] == true { ", as a member says" } else { "" };
+        let (left, reset) = (&bucket["remaining"], &bucket["reset_seconds"]);
+        format!("{} {left} of {} left, full in {reset} s{told}", text(&bucket["name"]), bucket["limit"])
+    };
+    let mut parts: Vec<_> = limit["buckets"].as_array().into_iter().flatten().map(bucket).collect();
+    if let Some(seconds) = limit["retry_after_seconds"].as_u64() {
+        parts.insert(0, format!("GitHub asked for silence for {seconds} s more"));
+    }
+    if parts.is_empty() {
+        parts.push("nothing known".to_owned());
+    }
+    let credential = text(&limit["credential"]);
+    format!("{} for {credential} ({} nodes): {}", text(&limit["host"]), limit["users"], parts.join("; "))
 }
 
 fn source_text(source: &Value) -> String {
@@ -153,6 +202,42 @@ mod tests {
             origin_text(&open),
             "h: breaker open: left alone for 2 s more; answered 60 s ago; last failure 0 s ago: silent"
         );
+    }
+
+    #[test]
+    fn routes_where_entity_tags_cannot_be_computed_are_shown_with_the_reason() {
+        let of = |holds: bool, vary: Option<&str>| {
+            formula_text(&json!({"host": "h", "routes": "issues", "holds": holds, "vary": vary}))
+        };
+        assert_eq!(of(true, Some("Accept")), None);
+        let otherwise = of(false, Some("Accept")).expect("it is shown");
+        assert_eq!(otherwise, "issues of h: only those that GitHub gave (GitHub computes them otherwise than known)");
+        assert!(of(true, None).expect("it is shown").contains("unsafe"));
+    }
+
+    #[test]
+    fn changes_are_shown_with_how_often_they_come() {
+        let change = json!({"routes": "runs", "checks": 9, "changed": 3, "change_every_seconds": 40});
+        assert_eq!(change_text(&change), "runs: 3 of 9 checks found a change; about one in 40 s");
+        let quiet = json!({"routes": "runs", "checks": 9, "changed": 0, "change_every_seconds": null});
+        assert_eq!(change_text(&quiet), "runs: 0 of 9 checks found a change");
+        assert!(freshness_text(&json!({"adaptive": true})).starts_with("adaptive"));
+        assert!(!freshness_text(&json!({"adaptive": false})).starts_with("adaptive"));
+    }
+
+    #[test]
+    fn limits_are_shown_by_credential_and_bucket() {
+        let core = json!({"name": "core", "limit": 5000, "remaining": 12, "reset_seconds": 60, "told": false});
+        let search = json!({"name": "search", "limit": 30, "remaining": 29, "reset_seconds": 9, "told": true});
+        let mut limit = json!({"host": "h", "credential": "3379b12f", "users": 2, "buckets": [core, search]});
+        assert_eq!(
+            limit_text(&limit),
+            "h for 3379b12f (2 nodes): core 12 of 5000 left, full in 60 s; search 29 of 30 left, full in 9 s, as a member says"
+        );
+        limit["buckets"] = json!([]);
+        assert_eq!(limit_text(&limit), "h for 3379b12f (2 nodes): nothing known");
+        limit["retry_after_seconds"] = json!(30);
+        assert_eq!(limit_text(&limit), "h for 3379b12f (2 nodes): GitHub asked for silence for 30 s more");
     }
 
     #[test]

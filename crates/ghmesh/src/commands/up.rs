@@ -7,6 +7,7 @@ use anyhow::Context;
 use ghmesh_gateway::{BindError, Server};
 use ghmesh_mesh::{Author, Identity};
 use ghmesh_node::{Clock, Membership, Node};
+use ghmesh_policy::WebhookSecret;
 use ghmesh_seal::{Cost, KeyRing, Secret};
 use ghmesh_store::{OpenError, Store};
 use std::path::PathBuf;
@@ -57,7 +58,8 @@ pub(crate) async fn run(loaded: Loaded, environment: Environment) -> anyhow::Res
 /// Binds the gateway. Where the usual socket can't be had, as with a second daemon on one machine, the one in the data
 /// directory is taken instead: `ghmesh` looks there too.
 fn bind(settings: &Settings, node: &Node, is_usual_socket: bool) -> anyhow::Result<Server> {
-    let error = match Server::bind(parts::gateway(settings, node.clone())?) {
+    let webhook_secret = settings.webhook.chosen()?.map(|secret| WebhookSecret::new(secret.expose()));
+    let error = match Server::bind(parts::gateway(settings, node.clone(), webhook_secret.clone())?) {
         Ok(server) => return Ok(server),
         Err(error) => error,
     };
@@ -69,7 +71,7 @@ fn bind(settings: &Settings, node: &Node, is_usual_socket: bool) -> anyhow::Resu
     let mut settings = settings.clone();
     settings.gateway.socket = Some(settings.cache.dir.join("ghmesh.sock"));
     tracing::warn!("{error}; listening in the data directory instead");
-    Server::bind(parts::gateway(&settings, node.clone())?).context("the gateway can't listen")
+    Server::bind(parts::gateway(&settings, node.clone(), webhook_secret)?).context("the gateway can't listen")
 }
 
 async fn open(settings: &Settings, clock: Clock) -> Result<Store, OpenError> {

@@ -4,7 +4,7 @@ use super::key::{Fallback, Key};
 use super::problem::{Fault, Problem};
 use super::reader::{Reader, check_range};
 use super::value::{ByteSize, Quantity, Setting};
-use ghmesh_policy::Freshness;
+use ghmesh_policy::Sharing;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,12 +49,13 @@ static MEMORY_BYTES: Key = Key {
 };
 pub(super) static DEFAULT_TTL: Key = Key {
     path: "cache.default_ttl",
-    default: Fallback::Text("1m"),
+    default: Fallback::Unset,
     values: "time, 0 to 7 days",
     meaning: "How long an answer is fresh, so that GitHub isn't asked at all, when GitHub or the caller \
-              (`X-Gh-Cache-Ttl`) doesn't say. Longer: fewer calls, and changes are seen later. 0: every read asks, \
-              most at no charge (304).",
-    because: "What GitHub itself sends with most answers: `max-age=60`.",
+              (`X-Gh-Cache-Ttl`) doesn't say, and no route of `freshness.routes` does. Unset: as the route table says, \
+              from 10 seconds to an hour. Set, it stands in for the table, and nothing adapts it. Longer: fewer calls, \
+              and changes are seen later. 0: every read asks, most at no charge (304).",
+    because: "No one time fits a running job and a licence.",
     secret: false,
 };
 static PROOF_TTL: Key = Key {
@@ -78,12 +79,13 @@ static STALE_TTL: Key = Key {
 };
 static SHARING: Key = Key {
     path: "cache.sharing",
-    default: Fallback::Text("credential"),
-    values: "`credential`",
-    meaning: "Who may be served an answer that another caller fetched: with `credential` only callers with the very \
-              same credential, on whatever node. `proof` and `mesh` are names of ways that this version doesn't have; \
-              it refuses them.",
-    because: "The one way of this version; none is stricter.",
+    default: Fallback::Text("proof"),
+    values: "`proof`, `credential`, `mesh`",
+    meaning: "Whom an answer that another caller fetched may serve. `proof`: whoever GitHub has confirmed it to, with a \
+              free 304 to that caller's own credential. `credential`: only callers with the very same credential, on \
+              whatever node. `mesh`: every caller of every member without asking GitHub, but for answers that depend on \
+              who asks; only where all callers may read the same, as it ends GitHub's own access control.",
+    because: "It shares most that can be shared without showing anybody what GitHub would not.",
     secret: false,
 };
 
@@ -101,8 +103,8 @@ pub struct Cache {
     pub max_entries: u64,
     /// Most bytes of answers in memory.
     pub memory_bytes: u64,
-    /// How long an answer is fresh when nobody says.
-    pub default_ttl: Duration,
+    /// How long an answer is fresh when nobody says; `None`: as the route table says.
+    pub default_ttl: Option<Duration>,
     /// How long GitHub's word on a credential counts.
     pub proof_ttl: Duration,
     /// How long past its freshness an answer may be served in need.
@@ -111,24 +113,18 @@ pub struct Cache {
     pub sharing: Sharing,
 }
 
-/// Who may be served an answer that another caller fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
-    /// Callers with the very same credential.
-    Credential,
-}
-
 impl Setting for Sharing {
     fn from_text(text: &str) -> Result<Self, Fault> {
         match text.trim().to_lowercase().as_str() {
+            "proof" => Ok(Sharing::Proof),
             "credential" => Ok(Sharing::Credential),
-            "proof" | "mesh" => Err(Fault::SharingNotAvailable),
+            "mesh" => Ok(Sharing::Mesh),
             _ => Err(Self::fault()),
         }
     }
 
     fn fault() -> Fault {
-        Fault::Word { words: "\"credential\"" }
+        Fault::Word { words: "\"proof\", \"credential\" or \"mesh\"" }
     }
 }
 
@@ -141,16 +137,11 @@ impl Cache {
             max_bytes: reader.value::<ByteSize>(&MAX_BYTES).0,
             max_entries: reader.value(&MAX_ENTRIES),
             memory_bytes: reader.value::<ByteSize>(&MEMORY_BYTES).0,
-            default_ttl: reader.value(&DEFAULT_TTL),
+            default_ttl: reader.optional(&DEFAULT_TTL),
             proof_ttl: reader.value(&PROOF_TTL),
             stale_ttl: reader.value(&STALE_TTL),
             sharing: reader.value(&SHARING),
         }
-    }
-
-    /// The times as policy uses them.
-    pub fn freshness(&self) -> Freshness {
-        Freshness { default_ttl: self.default_ttl, proof_ttl: self.proof_ttl, stale_ttl: self.stale_ttl }
     }
 
     /// Notes every value that can be read and still not be used.
@@ -160,9 +151,8 @@ impl Cache {
         check_range(problems, &MEMORY_BYTES, Quantity::Bytes(self.memory_bytes), bytes(64 << 10, 64 << 30));
         let entries = (Quantity::Count(1), Quantity::Count(10_000_000));
         check_range(problems, &MAX_ENTRIES, Quantity::Count(self.max_entries), entries);
-        for (key, time) in
-            [(&DEFAULT_TTL, self.default_ttl), (&PROOF_TTL, self.proof_ttl), (&STALE_TTL, self.stale_ttl)]
-        {
+        let times = [(&PROOF_TTL, self.proof_ttl), (&STALE_TTL, self.stale_ttl)];
+        for (key, time) in self.default_ttl.map(|time| (&DEFAULT_TTL, time)).into_iter().chain(times) {
             let week = Duration::from_secs(7 * 24 * 3600);
             check_range(problems, key, Quantity::Time(time), (Quantity::Time(Duration::ZERO), Quantity::Time(week)));
         }

@@ -3,7 +3,7 @@
 //! Each section lists its keys; everything else is derived from that one list: which names are known, which is nearest
 //! to a mistyped one, the defaults (parsed by the same code as anybody's values) and `docs/configuration.md`.
 
-use super::{admin, cache, gateway, log, mesh, origin, policy};
+use super::{admin, cache, freshness, gateway, log, mesh, origin, policy, webhook};
 
 /// What all environment variables of ours begin with.
 pub(super) const ENVIRONMENT_PREFIX: &str = "GHMESH_";
@@ -57,12 +57,14 @@ pub struct Section {
 }
 
 /// All sections, in the order of the documentation.
-pub static SECTIONS: [Section; 7] = [
+pub static SECTIONS: [Section; 9] = [
     Section { name: "mesh", about: "Who belongs together, and how nodes find each other.", keys: mesh::KEYS },
     Section { name: "gateway", about: "Where callers connect.", keys: gateway::KEYS },
     Section { name: "origin", about: "The GitHub that is asked.", keys: origin::KEYS },
     Section { name: "cache", about: "What is kept, where and for how long.", keys: cache::KEYS },
+    Section { name: "freshness", about: "How long answers last, within `cache`'s bounds.", keys: freshness::KEYS },
     Section { name: "policy", about: "What is done with a request.", keys: policy::KEYS },
+    Section { name: "webhook", about: "How GitHub tells the daemon what has changed.", keys: webhook::KEYS },
     Section { name: "admin", about: "Who may see the private pages below `/_ghmesh/`.", keys: admin::KEYS },
     Section { name: "log", about: "What is written to standard error.", keys: log::KEYS },
 ];

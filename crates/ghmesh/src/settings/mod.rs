@@ -11,6 +11,7 @@ mod cache;
 mod choice;
 pub mod documentation;
 mod environment;
+mod freshness;
 mod gateway;
 pub mod key;
 mod layers;
@@ -25,12 +26,14 @@ mod secret;
 #[cfg(test)]
 mod tests;
 mod value;
+mod webhook;
 
 pub use address::AddressFault;
 pub use admin::Admin;
-pub use cache::{Cache, Sharing};
+pub use cache::Cache;
 pub use choice::{Chosen, SecretChoice, SecretError, SecretErrors, SecretNote, SecretSource, SkipReason, mesh_secret};
 pub use environment::Environment;
+pub use freshness::Freshness;
 pub use gateway::Gateway;
 pub use log::Log;
 pub use mesh::{Discovery, Mesh};
@@ -40,8 +43,9 @@ pub use policy::Policy;
 pub use problem::{Fault, Place, Problem, Problems};
 pub use secret::SecretText;
 pub use value::Quantity;
+pub use webhook::{Webhook, WebhookSecretError};
 
-pub use ghmesh_policy::Mode;
+pub use ghmesh_policy::{Mode, Sharing};
 
 use figment::Figment;
 use key::Key;
@@ -56,7 +60,7 @@ use std::path::{Path, PathBuf};
 pub const SYSTEM_FILE: &str = "/etc/ghmesh/config.toml";
 
 /// All settings. `docs/configuration.md` says what each does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Who belongs together, and how nodes find each other.
     pub mesh: Mesh,
@@ -66,12 +70,30 @@ pub struct Settings {
     pub origin: Origin,
     /// What is kept, where and for how long.
     pub cache: Cache,
+    /// How long answers last.
+    pub freshness: Freshness,
     /// What is done with a request.
     pub policy: Policy,
+    /// How GitHub tells what has changed.
+    pub webhook: Webhook,
     /// Who may see the private pages.
     pub admin: Admin,
     /// What is logged.
     pub log: Log,
+}
+
+impl Settings {
+    /// The times of `cache` and `freshness` as policy uses them.
+    pub fn times(&self) -> ghmesh_policy::Freshness {
+        ghmesh_policy::Freshness {
+            default_ttl: self.cache.default_ttl,
+            proof_ttl: self.cache.proof_ttl,
+            stale_ttl: self.cache.stale_ttl,
+            adaptive: self.freshness.adaptive,
+            target_staleness: self.freshness.target_staleness,
+            routes: self.freshness.routes.clone(),
+        }
+    }
 }
 
 /// What the settings are loaded from.
@@ -186,6 +208,7 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Problems> {
     validate(&settings, &mut found);
     if inputs.role == Role::Daemon {
         found.extend(choice::problems(&settings, &surroundings.environment));
+        found.extend(settings.webhook.problem());
     }
     problems.extend(found.into_iter().map(|problem| locate(problem, &values)));
     if !problems.is_empty() {
@@ -270,7 +293,9 @@ fn read(reader: &mut Reader<'_>, surroundings: &Surroundings) -> Settings {
         gateway: Gateway::read(reader, Some(socket)),
         origin: Origin::read(reader),
         cache,
+        freshness: Freshness::read(reader),
         policy: Policy::read(reader),
+        webhook: Webhook::read(reader),
         admin: Admin::read(reader),
         log: Log::read(reader),
     }

@@ -86,12 +86,6 @@ pub enum Fault {
     /// A bare number where digits are text.
     #[error("is a number, and numbers lose their leading zeros; put it in quotes")]
     Unquoted,
-    /// A way of sharing that this version doesn't have.
-    #[error(
-        "is not available in this version, which shares an answer only between callers with the very same credential; \
-         write \"credential\""
-    )]
-    SharingNotAvailable,
     /// An environment variable that isn't text.
     #[error("holds bytes that are not UTF-8; write it in UTF-8")]
     NotUtf8,
@@ -132,9 +126,15 @@ pub enum Fault {
     /// It cannot key a mesh, in a sentence of its own.
     #[error(transparent)]
     Secret(super::SecretError),
+    /// It cannot be a hook's secret, in a sentence of its own.
+    #[error(transparent)]
+    Webhook(super::WebhookSecretError),
     /// The gateway refuses it, in a sentence of its own.
     #[error(transparent)]
     Gateway(ghmesh_gateway::config::Problem),
+    /// Policy refuses it as a route with a time, in a sentence of its own.
+    #[error("is refused: {0}")]
+    Route(ghmesh_policy::RouteProblem),
     /// Policy refuses it as an origin, in a sentence of its own.
     #[error(transparent)]
     Origin(ghmesh_policy::OriginsProblem),
@@ -174,7 +174,7 @@ impl fmt::Display for Problem {
             // Its sentence begins with the place.
             return fmt::Display::fmt(&self.fault, f);
         }
-        if matches!(self.fault, Fault::Gateway(_) | Fault::Origin(_) | Fault::Secret(_)) {
+        if matches!(self.fault, Fault::Gateway(_) | Fault::Origin(_) | Fault::Secret(_) | Fault::Webhook(_)) {
             return write!(f, "{}: {}", self.place, self.fault);
         }
         match (&self.name, &self.value) {

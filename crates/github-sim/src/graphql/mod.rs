@@ -4,6 +4,7 @@
 //! simulator doesn't know is an error as on GitHub. Argument types are not checked.
 
 mod change;
+mod cost;
 mod fields;
 mod parse;
 mod select;
@@ -18,6 +19,7 @@ use crate::text::iso;
 use crate::tokens::Caller;
 use crate::world::World;
 use change::change;
+pub(crate) use cost::Cost;
 use fields::Thing;
 use parse::{Document, Literal, Operation};
 use select::Selecting;
@@ -29,6 +31,16 @@ pub(crate) fn operation_name(body: &Bytes) -> Option<String> {
     let operation = document.operation(request.operation.as_deref())?;
     let name = operation.name.as_deref().unwrap_or("(unnamed)");
     Some(format!("{} {name}", operation.kind))
+}
+
+/// What a request's body costs, and whether it asks for changes; one point for what can't be read.
+pub(crate) fn price(body: &Bytes) -> (Cost, bool) {
+    let unread = (Cost { points: 1, nodes: 0 }, false);
+    let Ok(request) = Request::read(body) else { return unread };
+    let Ok(document) = Document::parse(&request.query) else { return unread };
+    let Some(operation) = document.operation(request.operation.as_deref()) else { return unread };
+    let variables = variables(operation, &request.variables);
+    (Cost::of(&document, operation, &variables), operation.kind == "mutation")
 }
 
 /// Answers a request. GitHub answers 200 to whatever it could read, errors included.
@@ -102,7 +114,12 @@ fn run(
     };
     let view = View { world, caller, api };
     let thing = if operation.kind == "query" { Thing::Query } else { Thing::Mutation(&changed) };
-    let mut selecting = Selecting::new(view, &document.fragments, &variables, rate_limit(standing));
+    let mut selecting = Selecting::new(
+        view,
+        &document.fragments,
+        &variables,
+        rate_limit(standing, Cost::of(document, operation, &variables)),
+    );
     let data = selecting.select(&thing, &operation.selections);
     match (selecting.invalid, selecting.errors.is_empty()) {
         (true, _) => json!({"errors": selecting.errors}),
@@ -153,15 +170,15 @@ fn resolved(literal: &Literal, variables: &Map<String, Value>) -> Value {
     }
 }
 
-fn rate_limit(standing: &Standing) -> Value {
-    let remaining = standing.remaining().saturating_sub(1);
+fn rate_limit(standing: &Standing, cost: Cost) -> Value {
+    let remaining = standing.remaining().saturating_sub(cost.points);
     json!({
         "__typename": "RateLimit",
         "limit": standing.limit,
-        "cost": 1,
+        "cost": cost.points,
         "remaining": remaining,
         "used": standing.limit.saturating_sub(remaining),
         "resetAt": iso(standing.reset),
-        "nodeCount": 1,
+        "nodeCount": cost.nodes,
     })
 }

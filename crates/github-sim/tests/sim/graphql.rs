@@ -82,6 +82,17 @@ async fn an_issue_is_created_and_read_back() {
 }
 
 #[tokio::test]
+async fn a_query_costs_points_by_the_connections_that_it_walks() {
+    let case = Case::new().await;
+    let dear = "{ rateLimit { cost nodeCount } viewer { repositories(first: 100) { nodes { issues(first: 100) { nodes { \
+                labels(first: 2) { nodes { name } } } } } } } }";
+    let answer = query(&case, ALICE, dear, json!({})).await;
+    assert_eq!(answer["data"]["rateLimit"], json!({"cost": 101, "nodeCount": 100 + 10_000 + 20_000}));
+    let limits = case.json("/rate_limit", ALICE).await;
+    assert_eq!(limits["resources"]["graphql"]["used"], 101);
+}
+
+#[tokio::test]
 async fn graphql_has_its_own_budget_and_says_so_in_a_200() {
     let case = Case::new().await;
     let text = "{ rateLimit { limit remaining cost } }";

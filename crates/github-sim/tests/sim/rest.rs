@@ -2,7 +2,7 @@
 
 use crate::common::{Case, header, json};
 use ghmesh_github_sim::tokens::{ACTIONS, ALICE, ALICE_SECOND, BOB, CAROL, EXPIRED, INSTALLATION, REVOKED};
-use ghmesh_github_sim::{Base, Config, EtagStyle, Mutation, Secondary, Settings};
+use ghmesh_github_sim::{Base, Config, EtagStyle, Fault, Mutation, Secondary, Settings};
 use reqwest::Method;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -237,6 +237,51 @@ async fn secondary_limits_name_the_time_to_wait() {
         }
     }
     assert_eq!(refused.as_deref(), Some("60"));
+}
+
+#[tokio::test]
+async fn more_at_once_than_allowed_are_refused() {
+    let secondary = Secondary { in_flight: 3, ..Secondary::default() };
+    let case = with_settings(|settings| settings.secondary = Some(secondary)).await;
+    case.sim.set_faults(vec![Fault::latency(300)]);
+    let answers = futures::future::join_all((0..6).map(|_| case.get(HELLO, ALICE))).await;
+    let served = answers.iter().filter(|answer| answer.status() == 200).count();
+    let refused = answers.iter().filter(|answer| header(answer, "retry-after") == "60").count();
+    assert_eq!((served, refused), (3, 3));
+    assert_eq!(case.sim.counters().charged(), 3, "what is refused is free");
+}
+
+#[tokio::test]
+async fn assets_are_elsewhere_under_signed_urls() {
+    let case = with_settings(|settings| settings.assets = Base::Own).await;
+    let moved = case.get("/repos/octo/hello/tarball/size-5000", ALICE).await;
+    assert_eq!((moved.status().as_u16(), header(&moved, "etag"), header(&moved, "cache-control")), (302, "", ""));
+    let signed = header(&moved, "location").strip_prefix(&case.sim.url()).unwrap().to_owned();
+    let given = case.get(&signed, "").await;
+    assert_eq!((given.status().as_u16(), header(&given, "content-length")), (200, "5000"));
+    assert_eq!(header(&given, "x-ratelimit-limit"), "", "a storage host has no such limits");
+    for forged in [
+        signed.replace("bytes=5000", "bytes=5001"),
+        signed.replace("expires=", "expires=9"),
+        signed.replace("sig=", "sig=0"),
+    ] {
+        assert_eq!(case.get(&forged, "").await.status(), 403, "{forged}");
+    }
+    let github = Case::new().await;
+    let moved = github.get("/repos/octo/hello/tarball", ALICE).await;
+    assert!(header(&moved, "location").starts_with("https://codeload.github.com/"));
+}
+
+#[tokio::test]
+async fn scopes_are_told_to_classic_tokens_and_permissions_to_others() {
+    let case = Case::new().await;
+    let of = async |token| {
+        let answer = case.get(HELLO, token).await;
+        ["x-oauth-scopes", "x-accepted-github-permissions"].map(|name| header(&answer, name).to_owned())
+    };
+    assert_eq!(of(ALICE).await, ["gist, read:org, repo, workflow", ""]);
+    assert_eq!(of(INSTALLATION).await, ["", "metadata=read"]);
+    assert_eq!(of("").await, ["", ""]);
 }
 
 #[tokio::test]

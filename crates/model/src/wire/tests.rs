@@ -131,6 +131,54 @@ fn each_bound_of_a_record_is_kept_on_both_sides() {
     assert!(sent(&with_length(u64::MAX)).is_err());
 }
 
+fn budget(host: usize, buckets: usize, name: usize) -> Budget {
+    let bucket = Bucket { name: "n".repeat(name), limit: 1, remaining: 2, reset: 3, age_ms: 4 };
+    Budget {
+        host: "h".repeat(host),
+        fingerprint: Fingerprint([5; 32]),
+        buckets: vec![bucket; buckets],
+        retry_after_ms: 6,
+        mac: vec![7; 32],
+    }
+}
+
+#[test]
+fn each_bound_of_a_budget_is_kept_on_both_sides() {
+    let (host, buckets, name) = (limits::MAX_HOST_BYTES, limits::MAX_BUCKETS, limits::MAX_BUCKET_NAME_BYTES);
+    let most = Record::Budget(budget(host, buckets, name));
+    assert_eq!(sent(&most).unwrap(), most);
+    for more in [budget(host + 1, 1, 1), budget(1, buckets + 1, 1), budget(1, 1, name + 1)] {
+        assert!(matches!(sent(&Record::Budget(more)), Err(CborError::TooLong { .. })));
+    }
+}
+
+#[test]
+fn a_budgets_mac_covers_everything_but_itself() {
+    let (plain, stamp) = (budget(1, 1, 1), plain_stamp());
+    let input = plain.mac_input(&stamp);
+    assert_eq!(Budget { mac: Vec::new(), ..plain.clone() }.mac_input(&stamp), input);
+    let with = |change: &dyn Fn(&mut Bucket)| {
+        let mut changed = plain.clone();
+        change(&mut changed.buckets[0]);
+        changed
+    };
+    let changed = [
+        Budget { host: "other".into(), ..plain.clone() },
+        Budget { fingerprint: Fingerprint([9; 32]), ..plain.clone() },
+        Budget { retry_after_ms: 9, ..plain.clone() },
+        Budget { buckets: Vec::new(), ..plain.clone() },
+        with(&|bucket| bucket.name = "other".into()),
+        with(&|bucket| bucket.limit = 9),
+        with(&|bucket| bucket.remaining = 9),
+        with(&|bucket| bucket.reset = 9),
+        with(&|bucket| bucket.age_ms = 9),
+    ];
+    assert!(changed.iter().all(|changed| changed.mac_input(&stamp) != input));
+    let later = Stamp { sequence: stamp.sequence + 1, ..stamp };
+    assert_ne!(plain.mac_input(&later), input, "nor can it be said again");
+    assert_ne!(plain.mac_input(&Stamp { author: MemberId([8; 32]), ..stamp }), input, "or by another");
+}
+
 #[test]
 fn a_payload_that_is_too_long_is_not_read() {
     for kind in [KIND_STORED, KIND_REVALIDATED, KIND_INVALIDATED] {

@@ -46,10 +46,10 @@ async fn a_search_without_a_task_fetches() {
     let coordinator = Coordinator { commands, lookups: Arc::default(), view: Arc::default() };
     let subject = Subject { key: ghmesh_model::WireKey([1; 32]), fingerprint: ghmesh_model::Fingerprint([2; 32]) };
     coordinator.tell(Input::Tick);
-    let mut overloaded = coordinator.search(subject, Duration::MAX).await;
+    let mut overloaded = coordinator.search(subject, Duration::MAX, true).await;
     assert!(matches!(overloaded.next().await, Step::Fetch(FetchReason::FailOpen)), "the inbox is full");
     drop(inbox);
-    let mut orphan = coordinator.search(subject, Duration::MAX).await;
+    let mut orphan = coordinator.search(subject, Duration::MAX, true).await;
     assert!(matches!(orphan.next().await, Step::Fetch(FetchReason::FailOpen)), "the task is gone");
 }
 
@@ -58,7 +58,7 @@ async fn who_is_alone_fetches_at_once_and_leaves_nothing() {
     let bench = Bench::in_mesh().await;
     let subject = bench.subject(&bench.read(PATH, &[]));
     let Some(members) = bench.inner().members.get() else { panic!("it has joined") };
-    let mut search = members.coordinator.search(subject, Duration::MAX).await;
+    let mut search = members.coordinator.search(subject, Duration::MAX, true).await;
     assert!(matches!(search.next().await, Step::Fetch(FetchReason::Alone)));
     assert_eq!((members.coordinator.view().members, members.coordinator.view().counters), (0, Counters::default()));
 }

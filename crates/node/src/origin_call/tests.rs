@@ -50,16 +50,20 @@ async fn what_is_stored_ends_a_search_with_an_answer_for_all() {
 #[tokio::test]
 async fn an_answer_that_is_no_other_nodes_frees_all_and_a_failure_one() {
     let bench = Bench::in_mesh().await;
-    for (status, unshareable) in [(404, true), (422, true), (202, true), (302, true), (429, false), (503, false)] {
+    bench.github.set_faults(vec![Fault::dropped()]);
+    let (flown, input) = told(&bench, PATH).await;
+    assert!(matches!(flown, Flown::Failed(Failure::Unreachable { .. })));
+    assert_eq!(input, ended(false));
+    for (status, unshareable) in [(404, true), (422, true), (202, true), (302, true), (503, false), (429, false)] {
         bench.github.set_faults(vec![Fault::status(status)]);
         let (flown, input) = told(&bench, PATH).await;
         let Flown::Landed(landed, None) = flown else { panic!("{status}: GitHub's own answer") };
         assert!(matches!(&*landed, Landed::Plain { status: given, .. } if given.as_u16() == status));
         assert_eq!(input, ended(unshareable), "{status}");
     }
-    bench.github.set_faults(vec![Fault::dropped()]);
+    // After a 429 GitHub is left alone.
     let (flown, input) = told(&bench, PATH).await;
-    assert!(matches!(flown, Flown::Failed(Failure::Unreachable { .. })));
+    assert!(matches!(flown, Flown::Failed(Failure::Limited { .. })));
     assert_eq!(input, ended(false));
 }
 

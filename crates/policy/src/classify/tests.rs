@@ -274,6 +274,8 @@ fn modes_pass_everything_or_call_nobody() {
     let Plan::Read(offline) = plan(Mode::Offline, &GET, ISSUES).unwrap() else { panic!("a read") };
     assert!(offline.caller.directives.only_if_cached);
     assert_eq!(offline.caller.directives.max_stale, Some(Duration::MAX));
+    let graphql = plan(Mode::Offline, &Method::POST, "/graphql").unwrap();
+    assert!(matches!(graphql, Plan::Pass(pass) if pass.reason == PassReason::GraphQl), "its body may be a read");
     let refusal = plan(Mode::Offline, &Method::POST, ISSUES).unwrap_err();
     assert_eq!(refusal.status(), http::StatusCode::GATEWAY_TIMEOUT);
 }

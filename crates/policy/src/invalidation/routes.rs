@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 /// Things of a repository that change together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Group {
+pub(crate) enum Group {
     /// Issues, pull requests, labels, milestones.
     Talk,
     /// Commits, branches, files, and what is computed from them.

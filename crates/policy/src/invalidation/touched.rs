@@ -1,24 +1,25 @@
-//! Collects the scopes of one write.
+//! Collects the scopes of one change.
 
-use super::own_path;
 use super::routes::{self, Group};
+use super::{graphql_of_host, graphql_of_repository, graphql_without_repository, node_scope, own_path};
+use crate::nodes::{self, Kind};
 use ghmesh_model::{Scope, limits};
 use http::Method;
 use std::collections::BTreeSet;
 
-/// Scopes that a write may have changed, on one host.
-pub(super) struct Touched<'a> {
+/// Scopes that may have changed, on one host.
+pub(crate) struct Touched<'a> {
     host: &'a str,
     scopes: BTreeSet<Scope>,
 }
 
 impl<'a> Touched<'a> {
-    pub(super) fn new(host: &'a str) -> Self {
+    pub(crate) fn new(host: &'a str) -> Self {
         Touched { host, scopes: BTreeSet::new() }
     }
 
     /// All of them; the whole host where they are too many to name.
-    pub(super) fn into_scopes(self) -> Vec<Scope> {
+    pub(crate) fn into_scopes(self) -> Vec<Scope> {
         if self.scopes.len() > limits::MAX_SCOPES {
             vec![Scope::of(self.host, "")]
         } else {
@@ -41,6 +42,48 @@ impl<'a> Touched<'a> {
             [only] => self.subtree(&[only]),
             [] => self.below(&[""]),
         }
+        self.graphql_of_write(segments);
+    }
+
+    /// Everything of a repository, whatever shows it.
+    pub(crate) fn all_of_repository(&mut self, owner: &str, name: &str) {
+        self.repository(owner, name);
+        self.lists_of_talk(owner);
+        self.graphql_of(owner, name);
+    }
+
+    /// Whatever members, teams and installations of an account decide: who may read what of it.
+    pub(crate) fn access_to_account(&mut self, login: &str) {
+        self.in_organization(login, &[]);
+        self.below(&["repositories", "installation"]);
+        self.graphql_of_any();
+    }
+
+    /// Every GraphQL answer.
+    pub(crate) fn graphql_of_any(&mut self) {
+        self.scopes.insert(graphql_of_host(self.host));
+    }
+
+    /// The object with this node id.
+    pub(crate) fn node(&mut self, id: &str) {
+        self.scopes.insert(node_scope(self.host, id));
+        self.scopes.extend([Kind::Rest, Kind::GraphQl].map(|kind| nodes::any_node(self.host, kind)));
+    }
+
+    fn graphql_of_write(&mut self, segments: &[&str]) {
+        match segments {
+            // GraphQL doesn't show them.
+            ["repos", _, _, "actions", part, ..] | ["orgs" | "organizations", _, "actions", part, ..]
+                if routes::is_self_contained_in_actions(part) => {}
+            ["repos", owner, name, ..] => self.graphql_of(owner, name),
+            [] | [_, ..] => self.graphql_of_any(),
+        }
+    }
+
+    /// The GraphQL answers that may show a repository.
+    pub(crate) fn graphql_of(&mut self, owner: &str, name: &str) {
+        self.scopes.insert(graphql_of_repository(self.host, owner, name));
+        self.scopes.insert(graphql_without_repository(self.host));
     }
 
     fn in_repository(&mut self, owner: &str, name: &str, rest: &[&str]) {
@@ -70,8 +113,15 @@ impl<'a> Touched<'a> {
     fn groups(&mut self, owner: &str, name: &str, area: &str, groups: &[Group]) {
         self.subtree(&["repos", owner, name, area]);
         for group in groups {
-            self.add(&group.path(&format!("/repos/{owner}/{name}")));
             self.add(&group.path("/repositories/*"));
+        }
+        self.groups_of_named(owner, name, groups);
+    }
+
+    /// What changes together in a repository, under its name, and the lists that show it.
+    pub(crate) fn groups_of_named(&mut self, owner: &str, name: &str, groups: &[Group]) {
+        for group in groups {
+            self.add(&group.path(&format!("/repos/{owner}/{name}")));
         }
         if groups != [Group::Checks] {
             self.alone(&["repos", owner, name]);
@@ -79,10 +129,14 @@ impl<'a> Touched<'a> {
             self.below(&["search"]);
         }
         if groups.contains(&Group::Talk) {
-            self.alone(&["issues"]);
-            self.alone(&["user", "issues"]);
-            self.alone(&["orgs", owner, "issues"]);
+            self.lists_of_talk(owner);
         }
+    }
+
+    fn lists_of_talk(&mut self, owner: &str) {
+        self.alone(&["issues"]);
+        self.alone(&["user", "issues"]);
+        self.alone(&["orgs", owner, "issues"]);
     }
 
     /// By its id nobody knows which name it has: every name.
@@ -126,7 +180,7 @@ impl<'a> Touched<'a> {
     }
 
     /// Lists that show a repository's own object.
-    fn lists_of(&mut self, owner: &str) {
+    pub(crate) fn lists_of(&mut self, owner: &str) {
         self.alone(&["orgs", owner, "repos"]);
         self.alone(&["users", owner, "repos"]);
         self.alone(&["user", "repos"]);
@@ -141,11 +195,11 @@ impl<'a> Touched<'a> {
         }
     }
 
-    fn subtree(&mut self, segments: &[&str]) {
+    pub(crate) fn subtree(&mut self, segments: &[&str]) {
         self.add(&path_of(segments));
     }
 
-    fn alone(&mut self, segments: &[&str]) {
+    pub(crate) fn alone(&mut self, segments: &[&str]) {
         self.add(&own_path(&path_of(segments)));
     }
 

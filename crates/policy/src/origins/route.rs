@@ -54,6 +54,14 @@ impl Origins {
         self.routed(parts, listener, granted).map(|routed| routed.target)
     }
 
+    /// The APIs that `authority` may mean, by their canonical authorities: the one that it is a name of, else all.
+    pub(crate) fn meant_by(&self, authority: Option<&str>) -> Vec<&str> {
+        match authority.and_then(|authority| self.alias(authority)) {
+            Some((api, _)) => vec![&api.authority],
+            None => self.authorities().collect(),
+        }
+    }
+
     pub(crate) fn routed(
         &self,
         parts: &Parts,
@@ -70,7 +78,7 @@ impl Origins {
             return api.at(&alias.style, &named, location);
         }
         if self.is_own(&named, listener) {
-            return self.first()?.at(&Style::Either, &named, location);
+            return self.first()?.at_own_name(&named, location);
         }
         if let Some(api) = self.apis.iter().find(|api| api.uploads.0 == authority) {
             return api.upload(location);
@@ -164,8 +172,24 @@ impl Api {
             View::Uploads(rest) => return self.upload((rest.to_owned(), query)),
             View::Web => self.target(path.clone(), query, TargetKind::Other)?,
         };
-        let caller = format!("{}://{}{prefix}", named.scheme, named.name.shown());
-        Ok(Routed { target, base: Base::new(caller, self.roots.clone()) })
+        Ok(Routed { target, base: self.base(named, prefix) })
+    }
+
+    /// The same where the caller named this daemon. GraphQL answers stay as they are: they hold what was asked for, and no URLs
+    /// of the API.
+    fn at_own_name(&self, named: &Named, location: PathAndQuery) -> Result<Routed, Refusal> {
+        let routed = self.at(&Style::Either, named, location)?;
+        let base = match routed.target.kind {
+            TargetKind::GraphQl => routed.base,
+            TargetKind::Api => routed.base.own(),
+            // Uploads.
+            TargetKind::Other => self.base(named, "/api/v3").own(),
+        };
+        Ok(Routed { base, ..routed })
+    }
+
+    fn base(&self, named: &Named, prefix: &str) -> Base {
+        Base::new(format!("{}://{}", named.scheme, named.name.shown()), prefix, self.roots.clone())
     }
 
     fn target(&self, path: String, query: Option<String>, kind: TargetKind) -> Result<Target, Refusal> {

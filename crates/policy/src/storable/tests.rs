@@ -128,3 +128,18 @@ fn dates_are_read() {
     assert_eq!(origin_date(&headers(&[("date", "now")])), None);
     assert_eq!(origin_date(&headers(&[])), None);
 }
+
+#[test]
+fn an_answer_that_is_a_token_is_never_kept_whatever_its_route() {
+    let read = read("/repos/o/r/anything-new", &TOKEN);
+    for body in [
+        r#"{"token":"AABBCC","expires_at":"2026-01-01T00:00:00Z"}"#,
+        r#" {"permissions":{"token":"write"},"token":"ghs_x"}"#,
+    ] {
+        assert_eq!(keepable(&read, body.as_bytes()), Err(NotStored::Token), "{body}");
+    }
+    for body in [r#"{"token":null}"#, r#"{"token":""}"#, r#"{"name":"token"}"#, r#"[{"token":"x"}]"#, "a \"token\"", ""]
+    {
+        assert_eq!(keepable(&read, body.as_bytes()), Ok(()), "{body}");
+    }
+}

@@ -4,16 +4,19 @@
 mod bounds;
 mod faults;
 mod keeping;
+mod known;
 mod opening;
 
 use crate::rows::{self, EntryRow};
 use crate::{Clock, Config, Slot, Store, open};
 use bytes::Bytes;
 use ghmesh_model::wire::{Record, SignedRecord, Stamp, Stored, Validation};
-use ghmesh_model::{Attestation, BodyCid, CacheKey, Entry, Fingerprint, LocalFingerprint, MemberId};
+use ghmesh_model::{
+    Attestation, BodyCid, BodyFacts, CacheKey, Entry, Fingerprint, History, LocalFingerprint, MemberId,
+};
 use ghmesh_model::{Millis, Representation, Source, WireKey};
 use redb::{ReadTransaction, ReadableTable};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -75,6 +78,8 @@ fn entry(target: &str, body: &[u8]) -> Entry {
         source: Source::Own,
         attestation: None,
         target: target.into(),
+        facts: BodyFacts::default(),
+        history: History::default(),
     }
 }
 
@@ -116,22 +121,39 @@ fn audit(store: &Store) {
     assert!(usage.entries <= usage.max_entries && usage.bytes <= store.shared().config.max_bytes, "{usage:?}");
 }
 
+/// Name of the group, place in it, name of the slot.
+type KnownRow = ([u8; 32], u64, [u8; 32]);
+
+fn known_rows(transaction: &ReadTransaction) -> Result<BTreeSet<KnownRow>, redb::Error> {
+    let mut known = BTreeSet::new();
+    for row in transaction.open_table(rows::KNOWN)?.iter()? {
+        let (name, _) = row?;
+        let (group, place, entry) = name.value();
+        known.insert((*group, place, *entry));
+    }
+    Ok(known)
+}
+
 /// Rows of entries, and the bytes of all.
 fn audit_entries(store: &Store, transaction: &ReadTransaction) -> Result<(u64, u64), redb::Error> {
     let key = store.data_key();
     let mut named: BTreeMap<[u8; 32], u64> = BTreeMap::new();
     let (mut bytes, mut rows) = (0, 0);
     let sealed = transaction.open_table(rows::ENTRIES)?;
+    let mut known = known_rows(transaction)?;
     for row in transaction.open_table(rows::INDEX)?.iter()? {
         let (name, row) = row?;
         let (_, cost, body_name) = row.value();
         let entry = EntryRow::open(key, name.value(), sealed.get(name.value())?.unwrap().value()).unwrap();
         assert_eq!(*body_name, rows::body_name(key, &entry.entry.representation.cid));
         *named.entry(*body_name).or_default() += 1;
+        let (group, place) = rows::known_place(key, &entry.slot, &entry.entry);
+        assert!(known.remove(&(group, place, *name.value())), "each entry is known by its key");
         bytes += cost;
         rows += 1;
     }
     assert_eq!(sealed.iter()?.count() as u64, rows, "no stray entries");
+    assert!(known.is_empty(), "nothing is known of what is gone");
     let mut present = Vec::new();
     let mut counted = BTreeMap::new();
     for row in transaction.open_table(rows::REFERENCES)?.iter()? {

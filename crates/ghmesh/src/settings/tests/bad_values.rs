@@ -3,7 +3,7 @@
 use super::*;
 
 /// A setting as its variable has it, and the line that is told.
-const BAD_VALUES: [(&str, &str, &str); 42] = [
+const BAD_VALUES: [(&str, &str, &str); 44] = [
     ("MESH__ENABLED", "perhaps", "mesh.enabled = \"perhaps\" is not a yes or no; write true or false"),
     ("MESH__CLUSTER", " ", "mesh.cluster = \" \" is not a text; write it in quotes, or leave the setting out"),
     ("CACHE__MAX_ENTRIES", "0", "cache.max_entries = \"0\" is out of range; write 1 to 10000000"),
@@ -140,17 +140,27 @@ const BAD_VALUES: [(&str, &str, &str); 42] = [
         "soon",
         "cache.stale_ttl = \"soon\" is not a time; write whole seconds or a time with units, as in 90, \"5m\" or \"1h 30m\"",
     ),
+    ("CACHE__SHARING", "all", "cache.sharing = \"all\" is not known; write \"proof\", \"credential\" or \"mesh\""),
     (
-        "CACHE__SHARING",
-        "proof",
-        "cache.sharing = \"proof\" is not available in this version, which shares an answer only between callers with the very same credential; write \"credential\"",
+        "FRESHNESS__TARGET_STALENESS",
+        "2",
+        "freshness.target_staleness = \"2\" is not a fraction from 0.001 to 0.5; write one, as in 0.05",
     ),
     (
-        "CACHE__SHARING",
-        "mesh",
-        "cache.sharing = \"mesh\" is not available in this version, which shares an answer only between callers with the very same credential; write \"credential\"",
+        "FRESHNESS__ROUTES",
+        "/repos/{owner}/{repo}",
+        "freshness.routes = \"/repos/{owner}/{repo}\" is not a route and its time; write both, as in \"/repos/{owner}/{repo}/actions/runs = 15s\"",
     ),
-    ("CACHE__SHARING", "all", "cache.sharing = \"all\" is not known; write \"credential\""),
+    (
+        "FRESHNESS__ROUTES",
+        "repos = 5m",
+        "freshness.routes = \"repos\" is refused: \"repos\" is not a path such as /repos/{owner}/{repo}/contents/{+path}: it must start with a slash",
+    ),
+    (
+        "FRESHNESS__ROUTES",
+        "/user = 9d",
+        "freshness.routes = \"/user\" is refused: \"777600s\" (for /user) is not a time of at most 7 days, such as 90, \"90s\" or \"5m\"",
+    ),
     ("POLICY__MODE", "on", "policy.mode = \"on\" is not known; write \"cache\", \"pass\" or \"offline\""),
     (
         "LOG__LEVEL",
@@ -281,7 +291,7 @@ fn a_bad_alias_is_told_by_its_own_name() {
 #[test]
 fn all_problems_of_all_sources_are_told_at_once() {
     let machine = Machine::new()
-        .system("[mesh]\nlisten = [\"9000\", \"/ip4/0.0.0.0/tcp/9000\"]\nsecrte = \"hunter2\"\n[cache]\nmax_bytes = \"lots\"\nsharing = \"proof\"\n")
+        .system("[mesh]\nlisten = [\"9000\", \"/ip4/0.0.0.0/tcp/9000\"]\nsecrte = \"hunter2\"\n[cache]\nmax_bytes = \"lots\"\nsharing = \"all\"\n")
         .config("[policy\nmode = \"cache\"\n")
         .env("GHMESH_ADMIN__TOKEN", "hunter2")
         .env("GHMESH_CACHE__TTL", "5")
@@ -296,8 +306,7 @@ fn all_problems_of_all_sources_are_told_at_once() {
          \n  GHMESH_CACHE__TTL is not a setting; did you mean GHMESH_CACHE__DEFAULT_TTL?\
          \n  DIR/system.toml: cache.max_bytes = \"lots\" is not a size; write bytes or a whole number with a unit, as in 1048576, \
          \"512 MiB\" or \"1 GB\"\
-         \n  DIR/system.toml: cache.sharing = \"proof\" is not available in this version, which shares an answer only between callers \
-         with the very same credential; write \"credential\"\
+         \n  DIR/system.toml: cache.sharing = \"all\" is not known; write \"proof\", \"credential\" or \"mesh\"\
          \n  --listen: gateway.listen = \"example.com:80\" is not an address with a port; write an IP address and a port, as in \
          127.0.0.1:9180 or [::1]:9180\
          \n  DIR/system.toml: mesh.listen = \"9000\" is not an address that nodes can use: it is not a multiaddr; write it as in \

@@ -1,6 +1,7 @@
 //! Where values come from, and which wins.
 
 use super::*;
+use ghmesh_policy::RouteOverrides;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -17,8 +18,8 @@ fn the_defaults_are_usable_and_are_those_of_the_documentation() {
     assert_eq!((settings.gateway.socket_mode, settings.gateway.allow_remote), (0o600, false));
     assert_eq!((settings.origin.hosts, settings.origin.url), (vec!["api.github.com".to_owned()], None));
     assert_eq!((settings.cache.max_bytes, settings.cache.max_entries), (512 << 20, 100_000));
-    assert_eq!((settings.cache.default_ttl, settings.cache.proof_ttl), (MINUTE, 60 * MINUTE));
-    assert_eq!((settings.cache.sharing, settings.policy.mode), (Sharing::Credential, Mode::Cache));
+    assert_eq!((settings.cache.default_ttl, settings.cache.proof_ttl), (None, 60 * MINUTE));
+    assert_eq!((settings.cache.sharing, settings.policy.mode), (Sharing::Proof, Mode::Cache));
     assert_eq!((settings.admin.token, settings.log.level.as_str()), (None, "info"));
 }
 
@@ -30,7 +31,7 @@ fn our_defaults_for_the_origin_are_its_own() {
 
 #[test]
 fn our_defaults_for_freshness_are_those_of_policy() {
-    let (ours, its) = (Machine::new().settings().cache.freshness(), ghmesh_policy::Freshness::default());
+    let (ours, its) = (Machine::new().settings().times(), ghmesh_policy::Freshness::default());
     assert_eq!((ours.default_ttl, ours.proof_ttl, ours.stale_ttl), (its.default_ttl, its.proof_ttl, its.stale_ttl));
 }
 
@@ -56,9 +57,9 @@ fn later_layers_win() {
 #[test]
 fn aliases_win_over_files_and_our_variables_over_aliases() {
     let machine = Machine::new().config("[cache]\ndefault_ttl = 10\n").env("CACHE_DEFAULT_TTL", "300");
-    assert_eq!(machine.settings().cache.default_ttl, 5 * MINUTE);
+    assert_eq!(machine.settings().cache.default_ttl, Some(5 * MINUTE));
     let machine = machine.env("GHMESH_CACHE__DEFAULT_TTL", "20");
-    assert_eq!(machine.settings().cache.default_ttl, Duration::from_secs(20));
+    assert_eq!(machine.settings().cache.default_ttl, Some(Duration::from_secs(20)));
 }
 
 #[test]
@@ -78,7 +79,7 @@ fn every_alias_means_what_it_meant() {
     let peers = "/ip4/10.0.0.1/tcp/9000, /dns4/cache/tcp/9000/p2p/12D3KooWGRUfyBhkfYyGyLLJzuGcmBgH7VzZ1k1hCMR4m4hLXrpY";
     let expected: Vec<&str> = peers.split(", ").collect();
     assert_eq!(settings("CACHE_BOOTSTRAP_PEERS", peers).mesh.bootstrap, expected);
-    assert_eq!(settings("CACHE_DEFAULT_TTL", "300").cache.default_ttl, 5 * MINUTE);
+    assert_eq!(settings("CACHE_DEFAULT_TTL", "300").cache.default_ttl, Some(5 * MINUTE));
     for name in ["CACHE_DIR", "IPFS_ACCELERATE_CACHE_DIR"] {
         assert_eq!(settings(name, "/var/cache/gh").cache.dir, Path::new("/var/cache/gh"));
     }
@@ -197,4 +198,17 @@ fn plain(machine: &Machine) -> Inputs {
     let home = inputs.surroundings.environment.get("HOME").unwrap().to_owned();
     inputs.surroundings.environment = [("HOME".to_owned(), home)].into_iter().collect();
     inputs
+}
+
+#[test]
+fn routes_have_times_of_their_own_from_a_file_and_from_a_variable() {
+    let file = "[freshness]\nadaptive = false\ntarget_staleness = 0.25\nroutes = [\"/user = 5m\", \"/repos/{owner}/{repo} = 90\"]\n";
+    let machine = Machine::new().config(file);
+    let freshness = machine.settings().freshness;
+    assert_eq!((freshness.adaptive, freshness.target_staleness), (false, 0.25));
+    let wanted = RouteOverrides::new([("/user", 5 * MINUTE), ("/repos/{owner}/{repo}", Duration::from_secs(90))]);
+    assert_eq!(freshness.routes, wanted.expect("two templates"));
+    let machine = machine.env("GHMESH_FRESHNESS__ROUTES", "/user=0, /repos/{owner}/{repo}=90");
+    let wanted = RouteOverrides::new([("/user", Duration::ZERO), ("/repos/{owner}/{repo}", Duration::from_secs(90))]);
+    assert_eq!(machine.settings().freshness.routes, wanted.expect("two templates"));
 }

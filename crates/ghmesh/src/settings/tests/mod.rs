@@ -7,6 +7,7 @@ mod files;
 mod layers;
 mod places;
 mod secrets;
+mod webhook;
 
 use super::*;
 use std::os::unix::fs::PermissionsExt;

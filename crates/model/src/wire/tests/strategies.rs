@@ -41,11 +41,25 @@ fn stored() -> impl Strategy<Value = Stored> {
     })
 }
 
+pub(super) fn budget() -> impl Strategy<Value = Budget> {
+    let bucket = ("[a-z_]{1,12}", any::<(u64, u64, u64, u64)>())
+        .prop_map(|(name, (limit, remaining, reset, age_ms))| Bucket { name, limit, remaining, reset, age_ms });
+    let parts = ("[a-z.]{1,20}", any::<[u8; 32]>(), vec(bucket, 0..=limits::MAX_BUCKETS), any::<u64>(), bytes(32));
+    parts.prop_map(|(host, fingerprint, buckets, retry_after_ms, mac)| Budget {
+        host,
+        fingerprint: Fingerprint(fingerprint),
+        buckets,
+        retry_after_ms,
+        mac,
+    })
+}
+
 pub(super) fn record() -> impl Strategy<Value = Record> {
     prop_oneof![
         stored().prop_map(Record::Stored),
         validation().prop_map(Record::Revalidated),
         scopes().prop_map(|scopes| Record::Invalidated(Invalidated { scopes })),
+        budget().prop_map(Record::Budget),
     ]
 }
 
@@ -90,9 +104,11 @@ pub(super) fn response() -> impl Strategy<Value = Response> {
     prop_oneof![
         records().prop_map(|records| Response::Have { records }),
         any::<u64>().prop_map(|wait_ms| Response::Coming { wait_ms }),
-        any::<u64>().prop_map(|lease_ms| Response::Lease { lease_ms }),
+        (any::<u64>(), any::<Option<u64>>(), vec(shared(), 0..3))
+            .prop_map(|(lease_ms, behind_ms, known)| Response::Lease { lease_ms, behind_ms, known }),
         (any::<u64>(), bytes(300)).prop_map(|(length, bytes)| Response::Body { length, bytes }),
         Just(Response::Ok),
         Just(Response::No),
+        vec(shared(), 0..3).prop_map(|records| Response::Known { records }),
     ]
 }
