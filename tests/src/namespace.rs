@@ -1,5 +1,6 @@
 //! Hosts on one machine: network namespaces on one bridge. Needs root.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -39,6 +40,14 @@ impl Lan {
         host
     }
 
+    /// Makes these names mean the bridge's own address, for programs that are started in `host` from now on.
+    pub fn name_gateway(&self, host: &str, names: &[&str]) {
+        let directory = resolver_directory(host);
+        std::fs::create_dir_all(&directory).expect("root may write below /etc/netns");
+        let hosts = format!("127.0.0.1 localhost\n{} {}\n", self.gateway(), names.join(" "));
+        std::fs::write(directory.join("hosts"), hosts).expect("root may write below /etc/netns");
+    }
+
     /// The bridge's own address: what every host reaches the outer namespace by.
     pub fn gateway(&self) -> String {
         format!("{}.1", self.subnet)
@@ -55,9 +64,16 @@ impl Drop for Lan {
     fn drop(&mut self) {
         for host in &self.hosts {
             let _ = Command::new("ip").args(["netns", "del", host]).status();
+            // Most have none.
+            let _ = std::fs::remove_dir_all(resolver_directory(host));
         }
         let _ = Command::new("ip").args(["link", "del", &self.name]).status();
     }
+}
+
+/// What `ip netns exec` puts in the place of files in `/etc`.
+fn resolver_directory(host: &str) -> PathBuf {
+    PathBuf::from("/etc/netns").join(host)
 }
 
 fn ip(arguments: &[&str]) {
