@@ -37,11 +37,20 @@ pub(crate) enum Role {
 
 /// The flights under way.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Flights(Arc<Mutex<BTreeMap<FlightKey, Running>>>);
+pub(crate) struct Flights(Arc<Mutex<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
+    running: BTreeMap<FlightKey, Running>,
+    /// Flights so far.
+    count: u64,
+}
 
 #[derive(Debug)]
 struct Running {
     started: Millis,
+    /// Its place among all flights, in the order in which they began: a millisecond has room for several.
+    number: u64,
     outcome: watch::Receiver<Option<Outcome>>,
 }
 
@@ -49,26 +58,28 @@ struct Running {
 pub(crate) struct Pilot {
     flights: Flights,
     key: FlightKey,
-    started: Millis,
+    number: u64,
     outcome: watch::Sender<Option<Outcome>>,
 }
 
 impl Flights {
     /// Joins the flight for `key` if one is under way that started late enough, else leads a new one.
     pub(crate) fn join(&self, key: FlightKey, now: Millis, late_enough: impl Fn(Millis) -> bool) -> Role {
-        let mut running = self.lock();
-        if let Some(flight) = running.get(&key).filter(|flight| late_enough(flight.started)) {
+        let mut table = self.lock();
+        if let Some(flight) = table.running.get(&key).filter(|flight| late_enough(flight.started)) {
             return Role::Follow(flight.outcome.clone());
         }
+        table.count += 1;
+        let number = table.count;
         let (sender, outcome) = watch::channel(None);
-        if running.len() < MAX_FLIGHTS {
-            running.insert(key, Running { started: now, outcome });
+        if table.running.len() < MAX_FLIGHTS {
+            table.running.insert(key, Running { started: now, number, outcome });
         }
-        Role::Lead(Pilot { flights: self.clone(), key, started: now, outcome: sender })
+        Role::Lead(Pilot { flights: self.clone(), key, number, outcome: sender })
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<FlightKey, Running>> {
-        // Every critical section is a single map operation, so a poisoned map is still whole.
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // No critical section leaves the map half changed, so that a poisoned one is still whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -77,11 +88,10 @@ impl Pilot {
     /// The flight for `key` that began first, if that is not this one but another credential's. As the first waits for nobody, no
     /// two wait for each other.
     pub(crate) fn first_of_key(&self, key: &CacheKey) -> Option<watch::Receiver<Option<Outcome>>> {
-        let running = self.flights.lock();
-        let of_key = running.range((*key, LocalFingerprint([0; 32]))..=(*key, LocalFingerprint([0xff; 32])));
-        let ((_, credential), first) = of_key.min_by_key(|((_, credential), flight)| (flight.started, *credential))?;
-        let before = (first.started, *credential) < (self.started, self.key.1);
-        (before && *credential != self.key.1).then(|| first.outcome.clone())
+        let table = self.flights.lock();
+        let of_key = table.running.range((*key, LocalFingerprint([0; 32]))..=(*key, LocalFingerprint([0xff; 32])));
+        let ((_, credential), first) = of_key.min_by_key(|(_, flight)| flight.number)?;
+        (first.number < self.number && *credential != self.key.1).then(|| first.outcome.clone())
     }
 
     /// Ends the flight for everybody who joined it.
@@ -92,11 +102,11 @@ impl Pilot {
 
 impl Drop for Pilot {
     fn drop(&mut self) {
-        let mut running = self.flights.lock();
-        if running.get(&self.key).is_some_and(|flight| flight.outcome.same_channel(&self.outcome.subscribe())) {
-            running.remove(&self.key);
+        let mut table = self.flights.lock();
+        if table.running.get(&self.key).is_some_and(|flight| flight.number == self.number) {
+            table.running.remove(&self.key);
         }
-        drop(running);
+        drop(table);
         self.outcome.send_if_modified(|outcome| {
             let unset = outcome.is_none();
             if unset {
@@ -143,14 +153,15 @@ mod tests {
     #[test]
     fn of_the_flights_of_a_key_all_others_may_wait_for_the_first_and_it_for_none() {
         let flights = Flights::default();
-        let lead = |key: u8, credential: u8, now: u64| {
+        // All in one millisecond.
+        let lead = |key: u8, credential: u8| {
             let key = (CacheKey([key; 32]), LocalFingerprint([credential; 32]));
-            match flights.join(key, Millis(now), always) {
+            match flights.join(key, Millis(10), always) {
                 Role::Lead(pilot) => pilot,
                 Role::Follow(_) => panic!("nobody else has that credential"),
             }
         };
-        let (second, first, third, other) = (lead(1, 3, 10), lead(1, 9, 5), lead(1, 1, 10), lead(2, 1, 1));
+        let (other, first, second, third) = (lead(2, 1), lead(1, 9), lead(1, 3), lead(1, 1));
         let key = CacheKey([1; 32]);
         assert!(first.first_of_key(&key).is_none());
         assert!(other.first_of_key(&CacheKey([2; 32])).is_none());
@@ -159,8 +170,8 @@ mod tests {
             assert!(ahead.same_channel(&first.outcome.subscribe()));
         }
         drop(first);
-        assert!(third.first_of_key(&key).is_none(), "it began in the same moment, and its name comes first");
-        assert!(second.first_of_key(&key).is_some());
+        assert!(second.first_of_key(&key).is_none(), "now it is the first");
+        assert!(third.first_of_key(&key).is_some());
     }
 
     #[test]
