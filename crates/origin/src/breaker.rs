@@ -13,9 +13,9 @@ use ghmesh_model::Millis;
 use ghmesh_model::time::millis;
 use std::time::Duration;
 
-/// How long a caller is told to wait while another's probe is under way. A probe ends within the header timeout, mostly
+/// How long a request waits for another that is the probe, and is told to wait after that. A probe ends within the header timeout, mostly
 /// much sooner.
-const PROBE_WAIT: Duration = Duration::from_secs(1);
+pub(crate) const PROBE_WAIT: Duration = Duration::from_secs(1);
 
 /// When a host is left alone, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub enum BreakerState {
         /// Time until a probe is allowed.
         retry_in: Duration,
     },
-    /// One probe is under way, all else is refused.
+    /// One probe is under way; others wait for what it finds, for a moment.
     HalfOpen,
 }
 

@@ -168,7 +168,7 @@ impl Inner {
         let longest = || deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
         let place = self.place(host, request.method().clone(), payer, longest()).await?;
         let slot = self.hosts.slot(host, longest()).await?;
-        let admitted = self.hosts.admit(host)?;
+        let admitted = self.hosts.admitted(host).await?;
         let (asked_at, always_served) = (self.hosts.now(), request.uri().path().ends_with(RATE_LIMIT_PATH));
         let result = self.head(host, request, deadline).await;
         admitted.finish(outcome(&result));

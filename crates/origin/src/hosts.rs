@@ -2,7 +2,7 @@
 //!
 //! The one owner of that state; requests hold guards that give back what they took, also when they are dropped.
 
-use crate::breaker::{Admission, Breaker, BreakerConfig, BreakerState, Outcome};
+use crate::breaker::{Admission, Breaker, BreakerConfig, BreakerState, Outcome, PROBE_WAIT};
 use crate::config::Config;
 use crate::date::HostClock;
 use crate::error::OriginError;
@@ -10,10 +10,11 @@ use ghmesh_model::{LocalFingerprint, Millis};
 use http::{Uri, header, response};
 use limits::LimitBook;
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 mod limits;
 
@@ -67,6 +68,8 @@ struct Table {
 
 struct Host {
     breaker: Breaker,
+    /// Wakes those who wait for a probe whenever the breaker has heard something.
+    heard: Arc<Notify>,
     /// Places in flight. Requests hold a clone as long as they hold or want one: the last reference means idle.
     slots: Arc<Semaphore>,
     queue: Arc<Semaphore>,
@@ -127,8 +130,24 @@ impl Hosts {
         Ok(slot.expect("a host's semaphore is never closed"))
     }
 
+    /// Asks the host's breaker. While a probe is under way, waits for what it finds, at most [`PROBE_WAIT`]: that holds for all
+    /// who come meanwhile, and a host that is back refuses none of them.
+    pub(crate) async fn admitted<'h>(&'h self, host: &'h str) -> Result<Admitted<'h>, OriginError> {
+        let heard = self.with(host, |host, _| host.heard.clone());
+        let mut heard = pin!(heard.notified());
+        heard.as_mut().enable();
+        match self.admit(host) {
+            Err(_) if self.with(host, |host, now| host.breaker.state(now)) == BreakerState::HalfOpen => {
+                // Whether it was heard or not, the breaker knows.
+                let _ = tokio::time::timeout(PROBE_WAIT, heard).await;
+                self.admit(host)
+            }
+            admitted => admitted,
+        }
+    }
+
     /// Asks the host's breaker.
-    pub(crate) fn admit<'h>(&'h self, host: &'h str) -> Result<Admitted<'h>, OriginError> {
+    fn admit<'h>(&'h self, host: &'h str) -> Result<Admitted<'h>, OriginError> {
         match self.with(host, |host, now| host.breaker.admit(now)) {
             Admission::Refused { retry_in } => Err(OriginError::Breaker { host: host.to_owned(), retry_in }),
             admission @ (Admission::Go | Admission::Probe) => {
@@ -224,6 +243,7 @@ impl Hosts {
     fn host(&self, now: Millis) -> Host {
         Host {
             breaker: Breaker::new(self.breaker),
+            heard: Arc::default(),
             slots: Arc::new(Semaphore::new(self.max_in_flight)),
             queue: Arc::new(Semaphore::new(MAX_QUEUED)),
             clock: HostClock::default(),
@@ -263,7 +283,10 @@ impl Admitted<'_> {
     fn tell(&mut self, outcome: Outcome) {
         self.told = true;
         let random = rand::random();
-        self.hosts.with(self.host, |host, now| host.breaker.record(self.admission, outcome, now, random));
+        self.hosts.with(self.host, |host, now| {
+            host.breaker.record(self.admission, outcome, now, random);
+            host.heard.notify_waiters();
+        });
     }
 }
 

@@ -200,6 +200,29 @@ async fn a_host_that_is_not_there_is_tried_then_left_alone_then_tried_again() {
 }
 
 #[tokio::test]
+async fn when_a_host_is_back_nobody_is_refused_who_comes_with_the_first() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let url = format!("http://{address}/");
+    let open = Duration::from_millis(200);
+    let breaker = BreakerConfig { failures: 1, open, open_max: open };
+    let origin = origin(Config { breaker, ..config() });
+    assert!(matches!(get(&origin, &url).await, Err(OriginError::Connect { .. })));
+    let _server = Server::start_at(address, |mut connection| async move {
+        connection.request().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        connection.answer("204 No Content", "").await;
+    })
+    .await;
+    tokio::time::sleep(open).await;
+    let together = futures::future::join_all((0..5).map(|_| get(&origin, &url))).await;
+    for answer in together {
+        assert_eq!(answer.unwrap().status(), 204);
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_does_not_resolve_is_named() {
     let error = post(&origin(config()), "http://ghmesh.invalid/", "").await.unwrap_err();
     assert!(error.to_string().starts_with("ghmesh.invalid"), "{error}");
