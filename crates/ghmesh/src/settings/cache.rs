@@ -54,7 +54,8 @@ pub(super) static DEFAULT_TTL: Key = Key {
     meaning: "How long an answer is fresh, so that GitHub isn't asked at all, when GitHub or the caller \
               (`X-Gh-Cache-Ttl`) doesn't say, and no route of `freshness.routes` does. Unset: as the route table says, \
               from 10 seconds to an hour. Set, it stands in for the table, and nothing adapts it. Longer: fewer calls, \
-              and changes are seen later. 0: every read asks, most at no charge (304).",
+              and changes are seen later. 0: every read asks, most at no charge (304). GitHub's own `max-age` counts where it is \
+              shorter than the 60 seconds that it puts on everything.",
     because: "No one time fits a running job and a licence.",
     secret: false,
 };

@@ -39,6 +39,9 @@ impl Template {
         if path.contains(['?', '#']) {
             return Err(wrong("it must be a path, without a query"));
         }
+        if path.starts_with("api/") {
+            return Err(wrong("leave out /api/v3: routes are written as on api.github.com, for every server"));
+        }
         let mut parts = Vec::new();
         for segment in path.strip_suffix('/').unwrap_or(path).split('/') {
             if parts.last() == Some(&Part::Rest) {

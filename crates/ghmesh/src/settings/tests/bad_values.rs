@@ -3,7 +3,7 @@
 use super::*;
 
 /// A setting as its variable has it, and the line that is told.
-const BAD_VALUES: [(&str, &str, &str); 44] = [
+const BAD_VALUES: [(&str, &str, &str); 45] = [
     ("MESH__ENABLED", "perhaps", "mesh.enabled = \"perhaps\" is not a yes or no; write true or false"),
     ("MESH__CLUSTER", " ", "mesh.cluster = \" \" is not a text; write it in quotes, or leave the setting out"),
     ("CACHE__MAX_ENTRIES", "0", "cache.max_entries = \"0\" is out of range; write 1 to 10000000"),
@@ -155,6 +155,11 @@ const BAD_VALUES: [(&str, &str, &str); 44] = [
         "FRESHNESS__ROUTES",
         "repos = 5m",
         "freshness.routes = \"repos\" is refused: \"repos\" is not a path such as /repos/{owner}/{repo}/contents/{+path}: it must start with a slash",
+    ),
+    (
+        "FRESHNESS__ROUTES",
+        "/api/v3/user = 5m",
+        "freshness.routes = \"/api/v3/user\" is refused: \"/api/v3/user\" is not a path such as /repos/{owner}/{repo}/contents/{+path}: leave out /api/v3: routes are written as on api.github.com, for every server",
     ),
     (
         "FRESHNESS__ROUTES",
