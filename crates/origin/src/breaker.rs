@@ -13,8 +13,8 @@ use ghmesh_model::Millis;
 use ghmesh_model::time::millis;
 use std::time::Duration;
 
-/// How long a request waits for another that is the probe, and is told to wait after that. A probe ends within the header timeout, mostly
-/// much sooner.
+/// How long a request waits for another that is the probe, and is told to wait after that. A probe ends within the header
+/// timeout, mostly much sooner.
 pub(crate) const PROBE_WAIT: Duration = Duration::from_secs(1);
 
 /// When a host is left alone, and for how long.
