@@ -390,6 +390,11 @@ async fn every_reading_route_answers() {
         assert_eq!(case.get(&path, ALICE).await.status(), 200, "{path}");
     }
     assert_eq!(case.get("/repos/octo/hello/stats/contributors", ALICE).await.status(), 202);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_404() {
+    let case = Case::new().await;
     for path in [
         "/nothing",
         "/repos/octo/nothing",
