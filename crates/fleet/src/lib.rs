@@ -34,6 +34,7 @@ mod lease;
 mod lookup;
 mod rank;
 mod state;
+pub mod sync;
 mod timers;
 
 pub use budget::Budgets;
