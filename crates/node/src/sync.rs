@@ -11,7 +11,7 @@ mod take;
 use crate::node::Inner;
 use ghmesh_fleet::sync::{Compare, Rate, RoundEnd, Schedule, SyncInput, Useless};
 use ghmesh_model::MemberId;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;

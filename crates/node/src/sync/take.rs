@@ -1,6 +1,5 @@
 //! One round with a member: compare, and take what is lacking.
 
-use super::Syncing;
 use crate::exchange::Receipt;
 use crate::members::Members;
 use crate::node::Inner;
