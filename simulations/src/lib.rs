@@ -11,13 +11,16 @@
 //!
 //! What is not here: HTTP, credentials, policy, bodies, libp2p. Those are tested where they live.
 
+mod asked;
 mod event;
+mod github;
 mod model;
 mod node;
 mod rng;
+mod sizes;
 mod world;
 
 pub mod report;
 pub mod scenario;
 
-pub use world::run;
+pub use world::{Options, Sabotage, run, run_with};
