@@ -183,7 +183,8 @@ impl GitHub {
         let status = match refused {
             Refused::Primary => StatusCode::FORBIDDEN,
             Refused::Secondary => {
-                let wait = self.accounts.limits.and_then(|limits| limits.minutely).map_or(60, |limit| limit.retry_after_s);
+                let wait =
+                    self.accounts.limits.and_then(|limits| limits.minutely).map_or(60, |limit| limit.retry_after_s);
                 insert(&mut headers, header::RETRY_AFTER, &wait.to_string());
                 StatusCode::TOO_MANY_REQUESTS
             }

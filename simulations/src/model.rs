@@ -118,8 +118,16 @@ pub(crate) enum Response {
 /// What one node sends another.
 #[derive(Clone, Debug)]
 pub(crate) enum Message {
-    Ask { ask: AskId, subject: Subject, max_age: Duration, lease: bool },
-    Answer { ask: AskId, response: Response },
+    Ask {
+        ask: AskId,
+        subject: Subject,
+        max_age: Duration,
+        lease: bool,
+    },
+    Answer {
+        ask: AskId,
+        response: Response,
+    },
     /// A delivery.
     Record(Shared),
     /// A fetch ended with nothing to share.

@@ -23,6 +23,8 @@ pub(crate) struct Flight {
     pub(crate) item: Item,
     /// When each of its callers asked.
     pub(crate) callers: Vec<Moment>,
+    /// When it began, on the node's timeline.
+    pub(crate) started: Millis,
     /// No step reaches it before: they come in order.
     pub(crate) ready: Moment,
     pub(crate) is_calling: bool,
@@ -52,8 +54,8 @@ pub(crate) struct Node {
     /// Those of them that gossip goes on to.
     pub(crate) mesh: Vec<NodeIndex>,
     pub(crate) tombstones: BTreeMap<Scope, Millis>,
-    /// The run's writes that it knows of.
-    pub(crate) writes: BTreeSet<usize>,
+    /// The run's writes that it knows of, and since when.
+    pub(crate) writes: BTreeMap<usize, Moment>,
     /// What the origin has refused: by credential and scope.
     pub(crate) denials: BTreeMap<(u16, Scope), Millis>,
     /// Credentials that were presented here.
@@ -94,7 +96,7 @@ impl Node {
             links: BTreeSet::new(),
             mesh: Vec::new(),
             tombstones: BTreeMap::new(),
-            writes: BTreeSet::new(),
+            writes: BTreeMap::new(),
             denials: BTreeMap::new(),
             presented: BTreeSet::new(),
             ledgers: BTreeMap::new(),
@@ -141,7 +143,8 @@ impl Node {
 
     /// The origin answered: its `Date` tells the time there.
     pub(crate) fn hear_date(&mut self, origin_date: u64, now: Moment) {
-        let ahead = i64::try_from(origin_date * 1000).unwrap_or(i64::MAX) - i64::try_from(self.millis(now).0).unwrap_or(0);
+        let ahead =
+            i64::try_from(origin_date * 1000).unwrap_or(i64::MAX) - i64::try_from(self.millis(now).0).unwrap_or(0);
         self.origin_ahead = Some(self.origin_ahead.map_or(ahead, |known| known.max(ahead)));
     }
 
@@ -204,9 +207,11 @@ impl Node {
         adaptive::observed(kept.history, interval, kept.validation.body != validation.body)
     }
 
-    /// The flight that a caller may join.
-    pub(crate) fn flight_for(&mut self, item: Item) -> Option<&mut Flight> {
-        self.flights.values_mut().find(|flight| flight.item == item)
+    /// The flight that a caller may join: one that began after every write that this node knows of.
+    pub(crate) fn flight_for(&mut self, item: Item, scopes: &[Scope]) -> Option<&mut Flight> {
+        let buried = |scope: &Scope| self.tombstones.get(scope).copied();
+        let late_enough = |flight: &Flight| freshness::admitted(scopes, flight.started, &buried);
+        self.flights.values_mut().find(|flight| flight.item == item && late_enough(flight))
     }
 
     /// Offers of the same key for other credentials, the latest first.
@@ -234,4 +239,3 @@ impl Node {
 pub(crate) fn nothing() -> Response {
     Response::No(std::rc::Rc::from([]))
 }
-

@@ -30,9 +30,11 @@ impl Scenario {
             ("origin.latency_ms", self.origin.latency_ms),
             ("polls.spread_ms", self.polls.spread_ms),
         ];
-        spans.extend(self.churn.iter().flat_map(|churn| {
-            [("churn.start_every_ms", churn.start_every_ms), ("churn.life_ms", churn.life_ms)]
-        }));
+        spans.extend(
+            self.churn
+                .iter()
+                .flat_map(|churn| [("churn.start_every_ms", churn.start_every_ms), ("churn.life_ms", churn.life_ms)]),
+        );
         spans.extend(self.events.iter().map(|event| ("events.at_ms", event.at_ms)));
         let expected = [
             ("expect.calls", expect.calls),
@@ -51,11 +53,7 @@ impl Scenario {
 
     fn shares(&self) -> Vec<(&'static str, f64)> {
         let killed = self.churn.map_or(0.0, |churn| churn.killed);
-        vec![
-            ("network.loss", self.network.loss),
-            ("origin.failures", self.origin.failures),
-            ("churn.killed", killed),
-        ]
+        vec![("network.loss", self.network.loss), ("origin.failures", self.origin.failures), ("churn.killed", killed)]
     }
 
     fn counts(&self) -> Vec<(&'static str, u64)> {

@@ -63,16 +63,20 @@ impl World<'_> {
         self.node_mut(node).presented.insert(item.credential);
         if let Some(held) = self.complete(node, item) {
             self.report.local += 1;
-            return self.shown(node, item, Landing::Fresh(held));
+            return self.shown(node, item, Landing::Fresh(held), self.now);
         }
         let now = self.now;
-        if let Some(flight) = self.node_mut(node).flight_for(item) {
+        let scopes = &self.catalogue.get(item).entry.scopes;
+        let here = &mut self.nodes[node as usize];
+        if let Some(flight) = here.flight_for(item, scopes) {
             return flight.callers.push(now);
         }
-        let here = self.node_mut(node);
         let lookup = LookupId(here.number());
         let ring = here.ring();
-        here.flights.insert(lookup, Flight { item, callers: vec![now], ready: now, is_calling: false });
+        here.flights.insert(
+            lookup,
+            Flight { item, callers: vec![now], started: here.millis(now), ready: now, is_calling: false },
+        );
         let (subject, asked) = (self.subject(item, ring), self.catalogue.get(item));
         let max_age = freshness::oldest_wanted(&asked.read, &self.catalogue.rules);
         if self.options.sabotage == Some(Sabotage::GoAlone) {
@@ -159,7 +163,7 @@ impl World<'_> {
         }
         let Some(flight) = self.node_mut(node).flights.remove(&lookup) else { return };
         for asked_at in flight.callers {
-            self.shown(node, flight.item, landing);
+            self.shown(node, flight.item, landing, asked_at);
             self.took(node, (self.now - asked_at) / 1000);
         }
         if self.options.sabotage != Some(Sabotage::NeverEnd) {
@@ -341,7 +345,7 @@ impl World<'_> {
         let now = self.now;
         let here = self.node_mut(node);
         let at = here.millis(now).before(written.age);
-        here.writes.insert(written.write);
+        here.writes.entry(written.write).or_insert(now);
         for scope in scopes {
             let latest = here.tombstones.entry(scope).or_insert(at);
             *latest = (*latest).max(at);

@@ -141,7 +141,8 @@ impl World<'_> {
         let interval = PRESENCE_LEAST_SECONDS.max(nodes.div_ceil(PRESENCES_A_SECOND));
         traffic.presences = traffic.node_seconds / interval.max(1);
         let copies = traffic.copies as f64 / traffic.records.max(1) as f64;
-        let heartbeats = nodes as f64 * lazy(self.scenario.network.degree, self.alive.len()) * (HEARTBEATS * MESSAGE_ID) as f64;
+        let heartbeats =
+            nodes as f64 * lazy(self.scenario.network.degree, self.alive.len()) * (HEARTBEATS * MESSAGE_ID) as f64;
         let each = copies * self.sizes.presence as f64 + heartbeats;
         traffic.presence_bytes = (traffic.presences as f64 * each) as u64;
     }

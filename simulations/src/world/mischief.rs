@@ -33,8 +33,7 @@ impl World<'_> {
         self.publish(node, Gossip::Record(forged));
         if self.scenario.limits.is_some() {
             let stop = Some(Duration::from_secs(3600));
-            let said =
-                Said { credential: item.credential, author: node, genuine: false, buckets: Vec::new(), stop };
+            let said = Said { credential: item.credential, author: node, genuine: false, buckets: Vec::new(), stop };
             self.publish(node, Gossip::Budget(Rc::new(said)));
         }
     }

@@ -25,9 +25,7 @@ const NEW: Ring = 1;
 impl World<'_> {
     /// The nodes of the start, and all that the scenario says will happen.
     pub(super) fn begin(&mut self) {
-        let mut byzantine = self.scenario.byzantine.iter().rev().flat_map(|group| {
-            (0..group.nodes).map(|_| group.kind)
-        });
+        let mut byzantine = self.scenario.byzantine.iter().rev().flat_map(|group| (0..group.nodes).map(|_| group.kind));
         let mut kinds: Vec<_> = (0..self.scenario.nodes).map(|_| byzantine.next()).collect();
         kinds.reverse();
         for kind in kinds {
@@ -176,11 +174,8 @@ impl World<'_> {
         }
         for peer in self.node(node).links.clone() {
             let network = &self.scenario.network;
-            let at = if killed {
-                self.after_ms(network.detect_ms)
-            } else {
-                self.now + self.rng.within(network.latency_us)
-            };
+            let at =
+                if killed { self.after_ms(network.detect_ms) } else { self.now + self.rng.within(network.latency_us) };
             self.at(at, peer, Happening::Link(node, false));
         }
     }
@@ -190,30 +185,38 @@ impl World<'_> {
     pub(super) fn strike(&mut self, number: usize) {
         let event = &self.scenario.events[number];
         let Some(what) = event.what() else { return };
-        let done = match what {
-            What::Kill(who) => self.find(who).map(|node| self.end(node, true)),
+        let every_ms = event.every_ms;
+        let again = if self.befall(number, what) { every_ms.map(|ms| ms * 1000) } else { Some(LOOK_AGAIN_US) };
+        let Some(again) = again.map(|after| self.now + after) else { return };
+        if again < self.scenario.polls.until_ms * 1000 {
+            self.queue.push(again, Event::Strike(number));
+        }
+    }
+
+    /// Does what the scenario says. False where there is nobody yet to whom it could happen.
+    fn befall(&mut self, number: usize, what: What) -> bool {
+        match what {
+            What::Kill(who) => {
+                let found = self.find(who);
+                found.into_iter().for_each(|node| self.end(node, true));
+                return found.is_some();
+            }
             What::Freeze(freeze) => {
-                self.find(freeze.who).map(|node| self.node_mut(node).frozen_until = self.now + freeze.for_ms * 1000)
+                let (found, until) = (self.find(freeze.who), self.now + freeze.for_ms * 1000);
+                found.into_iter().for_each(|node| self.node_mut(node).frozen_until = until);
+                return found.is_some();
             }
             What::Start(start) => {
                 let started: Vec<_> = (0..start.nodes.unwrap_or(1)).map(|_| self.start(start, None)).collect();
                 started.into_iter().for_each(|node| self.connect(node));
-                Some(())
             }
-            What::Split(parts) => Some(self.split(parts)),
-            What::Merge => Some(self.merge()),
-            What::Rights(change) => Some(self.github.permit(change.credential, change.key, change.may)),
-            What::Write(write) => Some(self.write(write.key)),
-            What::Roll(roll) => Some(self.begin_roll(number, roll)),
-        };
-        let again = match (done, event.every_ms) {
-            (None, _) => self.now + LOOK_AGAIN_US,
-            (Some(()), Some(every_ms)) => self.now + every_ms * 1000,
-            (Some(()), None) => return,
-        };
-        if again < self.scenario.polls.until_ms * 1000 {
-            self.queue.push(again, Event::Strike(number));
+            What::Split(parts) => self.split(parts),
+            What::Merge => self.merge(),
+            What::Rights(change) => self.github.permit(change.credential, change.key, change.may),
+            What::Write(write) => self.write(write.key),
+            What::Roll(roll) => self.begin_roll(number, roll),
         }
+        true
     }
 
     fn find(&self, who: Who) -> Option<NodeIndex> {

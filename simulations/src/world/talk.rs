@@ -1,6 +1,7 @@
 //! A node's coordinator, as `ghmesh_node`'s coordinator does it, and what nodes say to each other.
 
 use super::World;
+use super::watch::Sabotage;
 use crate::event::{Event, Happening};
 use crate::model::{Gossip, Item, Message, Moment, NodeIndex, Response, Shared, Step, Written};
 use crate::node::{Inquiry, nothing};
@@ -217,6 +218,10 @@ impl World<'_> {
         }
         match message {
             Message::Ask { ask, subject, max_age, lease } => {
+                let times = if self.options.sabotage == Some(Sabotage::Flood) { 2 * INBOX } else { 1 };
+                for _ in 1..times {
+                    self.hand_over(node, Happening::Asked { from, ask, subject, max_age, lease });
+                }
                 self.hand_over(node, Happening::Asked { from, ask, subject, max_age, lease });
             }
             Message::Answer { ask, response } => self.hand_over(node, Happening::Answered(ask, response)),
@@ -320,6 +325,6 @@ impl World<'_> {
             let latest = scopes.iter().filter_map(|scope| here.tombstones.get(scope)).max().copied();
             here.millis(self.now).since(latest.unwrap_or_default()).unwrap_or_default()
         };
-        here.writes.iter().map(|write| Written { write: *write, age: age(write) }).collect()
+        here.writes.keys().map(|write| Written { write: *write, age: age(write) }).collect()
     }
 }

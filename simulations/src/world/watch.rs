@@ -2,7 +2,7 @@
 
 use super::World;
 use super::flight::Landing;
-use crate::model::{Held, Item, NodeIndex};
+use crate::model::{Held, Item, Moment, NodeIndex};
 use crate::report::Violation;
 use crate::scenario::What;
 use ghmesh_fleet::Load;
@@ -41,24 +41,24 @@ pub enum Sabotage {
 
 impl World<'_> {
     /// A caller gets what its flight came to.
-    pub(super) fn shown(&mut self, node: NodeIndex, item: Item, landing: Landing) {
+    pub(super) fn shown(&mut self, node: NodeIndex, item: Item, landing: Landing, asked_at: Moment) {
         match landing {
-            Landing::Fresh(held) => self.check(node, item, &held, false),
+            Landing::Fresh(held) => self.check(node, item, &held, asked_at, false),
             Landing::Stale(held) => {
                 self.report.stale += 1;
-                self.check(node, item, &held, true);
+                self.check(node, item, &held, asked_at, true);
             }
             Landing::Refused => {}
             Landing::Failed => self.report.failures += 1,
         }
     }
 
-    fn check(&mut self, node: NodeIndex, item: Item, held: &Held, is_marked: bool) {
+    fn check(&mut self, node: NodeIndex, item: Item, held: &Held, asked_at: Moment, is_marked: bool) {
         self.check_age(node, item, held, is_marked);
         self.check_proof(node, item, held);
         let Some(body) = self.github.body(held.validation.body) else { return };
         let version = body.version;
-        self.check_writes(node, item.key, version);
+        self.check_writes(node, item.key, version, asked_at);
         if self.github.version(item.key, self.now) != version {
             self.report.outdated += 1;
             let since = self.github.superseded_at(item.key, version).unwrap_or(self.now);
@@ -89,9 +89,10 @@ impl World<'_> {
         }
     }
 
-    /// What its node knows was overwritten must not come back.
-    fn check_writes(&mut self, node: NodeIndex, key: u16, version: usize) {
-        let of_key = self.node(node).writes.iter().map(|write| self.writes[*write]).filter(|(of, _)| *of == key);
+    /// What its node knew was overwritten when the caller asked must not come back.
+    fn check_writes(&mut self, node: NodeIndex, key: u16, version: usize, asked_at: Moment) {
+        let known = self.node(node).writes.iter().filter(|(_, since)| **since < asked_at);
+        let of_key = known.map(|(write, _)| self.writes[*write]).filter(|(of, _)| *of == key);
         let latest = of_key.map(|(_, written)| written).max().unwrap_or_default();
         if version < latest {
             self.report.violated(Violation::Revived { node, key, version, written: latest });
