@@ -24,6 +24,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// For the whole exchange: two round trips, so even a satellite link makes it.
 const LIMIT: Duration = Duration::from_secs(2);
+/// Of that, for the other end to hang up once it was told that the connection is not wanted.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// Bytes of a proof.
 const PROOF_BYTES: usize = 32;
 /// In place of a proof: "another connection of ours is there or coming up". Says nothing of membership; no HMAC is zero.
@@ -157,6 +159,8 @@ impl Gate {
         };
         send(stream, &word).await?;
         stream.close().await?;
+        // Who has the word hangs up. Until then the connection must be driven, or the word would not leave.
+        let _ = tokio::time::timeout(FAREWELL, stream.read(&mut [0])).await;
         Err(error)
     }
 
@@ -191,7 +195,11 @@ async fn drive<T>(
     let mut exchange = pin!(exchange);
     poll_fn(|cx| match exchange.as_mut().poll(cx) {
         Poll::Ready(outcome) => Poll::Ready(outcome),
-        Poll::Pending => poll_connection(muxer, cx).map(|error| Err(error.into())),
+        Poll::Pending => poll_connection(muxer, cx).map(|error| match exchange.as_mut().poll(cx) {
+            // It has just ended, as the other end hung up.
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => Err(error.into()),
+        }),
     })
     .await
 }
