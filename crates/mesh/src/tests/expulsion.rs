@@ -47,9 +47,10 @@ async fn who_expelled_a_member_does_not_dial_it_until_it_is_let_back() {
     node.connected_to([target.member()]).await;
     node.mesh.expel(target.member(), Duration::from_hours(1));
     left(&mut node, target.member()).await;
-    // Whoever joins through the target is told of by Kademlia; the target stays out.
-    let third = Setup::new("secret").dialling([target.address()]).start().await;
-    node.connected_to([third.member()]).await;
+    // The third tells each of the other; the target stays out nevertheless.
+    let third = Setup::new("secret").dialling([target.address(), node.address()]).start().await;
+    third.connected_to([target.member(), node.member()]).await;
+    assert_eq!(node.mesh.members(), [third.member()]);
     assert!(!target.mesh.members().contains(&node.member()));
     node.mesh.expel(target.member(), Duration::ZERO);
     node.connected_to([target.member(), third.member()]).await;
