@@ -281,7 +281,9 @@ impl Reputation {
     fn record(&mut self, member: MemberId, now: Millis) -> &mut Record {
         if self.0.len() >= MAX_RECORDS && !self.0.contains_key(&member) {
             let least = self.0.iter().min_by_key(|(_, record)| record.burden(now)).map(|(member, _)| *member);
-            least.into_iter().for_each(|member| drop(self.0.remove(&member)));
+            if let Some(least) = least {
+                self.0.remove(&least);
+            }
         }
         self.0.entry(member).or_default()
     }
