@@ -28,7 +28,6 @@ pub(crate) struct Answered {
 /// One version of a key.
 #[derive(Clone, Debug)]
 pub(crate) struct Body {
-    pub(crate) key: u16,
     pub(crate) version: usize,
     pub(crate) bytes: Bytes,
 }
@@ -173,7 +172,7 @@ impl GitHub {
         let mut bytes = format!("{{\"key\":{key},\"version\":{version},\"text\":\"").into_bytes();
         bytes.resize(self.body_bytes.max(bytes.len() + 2) - 2, b'x');
         bytes.extend_from_slice(b"\"}");
-        self.bodies.push(Body { key, version, bytes: bytes.into() });
+        self.bodies.push(Body { version, bytes: bytes.into() });
         self.current.insert((key, version), body);
         body
     }

@@ -62,6 +62,8 @@ pub(crate) struct Node {
     pub(crate) presented: BTreeSet<u16>,
     pub(crate) ledgers: BTreeMap<u16, Ledger>,
     pub(crate) kind: Option<ByzantineKind>,
+    /// Members that it has expelled, and until when.
+    pub(crate) barred: BTreeMap<NodeIndex, Moment>,
     pub(crate) is_dead: bool,
     /// Which part of a split network it is in.
     pub(crate) part: u8,
@@ -101,6 +103,7 @@ impl Node {
             presented: BTreeSet::new(),
             ledgers: BTreeMap::new(),
             kind: None,
+            barred: BTreeMap::new(),
             is_dead: false,
             part: 0,
             rings: vec![0],

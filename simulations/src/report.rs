@@ -123,6 +123,8 @@ pub struct Report {
     pub traffic: Traffic,
     /// The same polls without ghmesh.
     pub without: Without,
+    /// Times that a node expelled a member.
+    pub expulsions: u64,
     /// Nodes that are alive at the end and connected to nobody.
     pub alone: u64,
     /// What must not happen and did: the first [`MAX_VIOLATIONS`].
@@ -165,6 +167,7 @@ impl Report {
             ("requests without an answer", self.failures, expect.failures),
             ("requests without an answer, without ghmesh", self.without.failures, expect.failures_without),
             ("‰ of answers outdated", self.outdated_permille(), expect.outdated_permille),
+            ("expulsions", self.expulsions, expect.expulsions),
             ("nodes alone", self.alone, expect.alone),
             ("ms for the slowest request", self.slowest_ms, expect.slowest_ms.map(|most| Span(0, most))),
         ];

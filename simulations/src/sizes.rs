@@ -2,7 +2,7 @@
 
 use crate::asked::Asked;
 use ghmesh_model::wire::{
-    Bucket, Budget, Invalidated, Record, Request, Response, Shared, SignedRecord, Stamp, Stored, Validation,
+    Bucket, Budget, Invalidated, Presence, Record, Request, Response, Shared, SignedRecord, Stamp, Stored, Validation,
 };
 use ghmesh_model::{BodyCid, Fingerprint, MemberId, Representation, WireKey, cbor, limits};
 
@@ -53,15 +53,18 @@ impl Sizes {
             revalidated: gossip(&Record::Revalidated(validation), None),
             invalidated: gossip(&Record::Invalidated(Invalidated { scopes: asked.written.clone() }), None),
             budget: gossip(&Record::Budget(budget()), None),
-            presence: gossip(&Record::Invalidated(Invalidated { scopes: Vec::new() }), None) + PRESENCE,
+            presence: gossip(&Record::Presence(presence()), None),
             ask: ENVELOPE + STREAM + cbor::encode(&have()).len() as u64,
             word: ENVELOPE + STREAM + cbor::encode(&Response::Coming { wait_ms: 3000 }).len() as u64,
         }
     }
 }
 
-/// A `Presence` beyond an empty record: its interval, and room for what it may say.
-const PRESENCE: u64 = 16;
+/// One that tells as many addresses as it may, of a usual length.
+fn presence() -> Presence {
+    let address = "/ip4/10.200.100.100/tcp/9000".to_owned();
+    Presence { addresses: vec![address; limits::MAX_PRESENCE_ADDRESSES], neighbours: 64 }
+}
 
 fn have() -> Request {
     Request::Have { key: WireKey([1; 32]), fingerprint: Fingerprint([2; 32]), max_age_ms: 300_000, lease: true }

@@ -45,6 +45,7 @@ impl Scenario {
             ("expect.failures", expect.failures),
             ("expect.failures_without", expect.failures_without),
             ("expect.outdated_permille", expect.outdated_permille),
+            ("expect.expulsions", expect.expulsions),
             ("expect.alone", expect.alone),
         ];
         spans.extend(expected.into_iter().filter_map(|(what, span)| Some((what, span?))));

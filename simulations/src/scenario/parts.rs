@@ -329,6 +329,8 @@ pub struct Expect {
     pub failures_without: Option<Span>,
     /// Answers to which the origin had something newer, in tenths of a percent.
     pub outdated_permille: Option<Span>,
+    /// Times that a node expelled a member.
+    pub expulsions: Option<Span>,
     /// Nodes that are alive at the end and connected to nobody.
     pub alone: Option<Span>,
     /// The longest that any request took.

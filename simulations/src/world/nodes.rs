@@ -7,6 +7,7 @@ use crate::node::Node;
 use crate::scenario::{Roll, RollStep, Span, Start, What, Who};
 use ghmesh_fleet::{Input, owners};
 use ghmesh_model::MemberId;
+use std::time::Duration;
 
 /// How often to look for somebody who calls, once one is to be struck.
 const LOOK_AGAIN_US: u64 = 1_000;
@@ -119,6 +120,10 @@ impl World<'_> {
     pub(super) fn link(&mut self, node: NodeIndex, peer: NodeIndex) {
         let (here, there) = (self.node(node), self.node(peer));
         let shares_secret = here.rings.iter().any(|ring| there.rings.contains(ring));
+        let is_barred = |one: &Node, other: NodeIndex| one.barred.get(&other).is_some_and(|until| *until > self.now);
+        if is_barred(here, peer) || is_barred(there, node) {
+            return;
+        }
         if there.is_dead || here.part != there.part || !shares_secret || here.links.contains(&peer) {
             return;
         }
@@ -159,6 +164,17 @@ impl World<'_> {
         let lacks = |degree: u32| self.node(node).links.len() < degree.div_ceil(2) as usize;
         if self.scenario.network.degree.is_some_and(lacks) && self.severed.is_empty() {
             self.connect(node);
+        }
+    }
+
+    /// Closes the connection to a member that misbehaves, and opens none until `span` is over.
+    pub(super) fn expel(&mut self, node: NodeIndex, peer: NodeIndex, span: Duration) {
+        let until = self.now + span.as_micros() as u64;
+        self.node_mut(node).barred.insert(peer, until);
+        self.report.expulsions += 1;
+        for (one, other) in [(node, peer), (peer, node)] {
+            self.at(self.now, one, Happening::Link(other, false));
+            self.at(until, one, Happening::Link(other, true));
         }
     }
 

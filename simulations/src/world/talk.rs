@@ -8,7 +8,7 @@ use crate::node::{Inquiry, nothing};
 use crate::report::Violation;
 use crate::scenario::Span;
 use crate::sizes::DIGEST_ENTRY;
-use ghmesh_fleet::{Answer, AskId, Input, InquiryId, LookupId, Output, Reply, Subject};
+use ghmesh_fleet::{Answer, AskId, Input, InquiryId, LookupId, Offence, Output, Reply, Subject};
 use ghmesh_model::{MemberId, Millis};
 use std::rc::Rc;
 use std::time::Duration;
@@ -156,6 +156,10 @@ impl World<'_> {
             Output::Release { to, subject, unshareable } => {
                 self.send_to(node, to, Message::Release(subject, unshareable));
             }
+            Output::Expel { member, span } => {
+                let peer = self.by_member.get(&member).copied();
+                peer.into_iter().for_each(|peer| self.expel(node, peer, span));
+            }
         }
     }
 
@@ -274,11 +278,19 @@ impl World<'_> {
     pub(super) fn receive(&mut self, node: NodeIndex, shared: Shared) -> Option<Millis> {
         let validation = &shared.validation;
         let here = self.node(node);
-        let is_readable = here.rings.contains(&validation.ring) && here.is_plausible(validation.origin_date, self.now);
+        let is_readable = here.rings.contains(&validation.ring);
+        let is_early = !here.is_plausible(validation.origin_date, self.now);
         let is_forged = here.presented.contains(&validation.item.credential) && !self.is_vouched(validation);
-        // A body has to be what its name says.
-        let is_real = self.github.body(validation.body).is_some_and(|body| body.key == validation.item.key);
-        if !is_readable || is_forged || !(is_real || self.github.body(validation.body).is_none()) {
+        let offence = match is_forged {
+            true => Some(Offence::Garbage),
+            false if is_early => Some(Offence::WrongAge),
+            false => None,
+        };
+        if let Some(offence) = offence {
+            let member = self.node(validation.stamp.author).member;
+            self.tell(node, Input::Offended { member, offence });
+        }
+        if !is_readable || is_forged || is_early {
             return None;
         }
         let now = self.now;
