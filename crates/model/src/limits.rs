@@ -50,3 +50,9 @@ pub const MAX_LISTED: usize = 10_240;
 
 /// Most items that one request pulls. Their records are verified one after the other, about 50 µs each.
 pub const MAX_PULLED: usize = 64;
+
+/// Most addresses that one member tells of itself.
+pub const MAX_PRESENCE_ADDRESSES: usize = 3;
+
+/// Longest multiaddr of those, in bytes: a name of 255 with protocols and a peer id around it.
+pub const MAX_ADDRESS_BYTES: usize = 384;
