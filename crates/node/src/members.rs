@@ -1,6 +1,6 @@
 //! The node's side of the mesh: what members send, what they are answered, and who they are.
 
-use crate::bodies;
+use crate::bodies::{self, Pulled};
 use crate::coordinator::{Coordinator, OnHand};
 use crate::exchange::{Exchange, Receipt};
 use crate::node::Inner;
@@ -9,7 +9,7 @@ use crate::status::{PeerView, SourceView};
 use crate::sync::Syncing;
 use bytes::Bytes;
 use ghmesh_fleet::sync::SyncInput;
-use ghmesh_fleet::{Input, Subject};
+use ghmesh_fleet::{Input, Offence, Subject};
 use ghmesh_mesh::{Author, Event, Mesh, Replier};
 use ghmesh_model::wire::{Request, Response, Shared};
 use ghmesh_model::{Entry, MemberId, Millis, limits};
@@ -17,7 +17,7 @@ use ghmesh_seal::KeyRing;
 use ghmesh_store::RememberedPeer;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// Queues for records, by author: one author's records are stored in the order in which they came.
 const INTAKES: usize = 8;
@@ -45,6 +45,8 @@ pub(crate) struct Members {
     pub(crate) exchange: Exchange,
     pub(crate) coordinator: Coordinator,
     pub(crate) syncing: Syncing,
+    /// Bytes of bodies that may still be pulled at once.
+    pulling: Semaphore,
     intakes: Vec<mpsc::Sender<Shared>>,
 }
 
@@ -65,7 +67,8 @@ impl Members {
         let coordinator = Coordinator::start(mesh, exchange.clone(), node.clock, node.config.sharing.borrows());
         let (intakes, outlets): (Vec<_>, Vec<_>) = (0..INTAKES).map(|_| mpsc::channel(INTAKE_RECORDS)).unzip();
         let (syncing, inbox) = Syncing::new();
-        if node.members.set(Members { exchange, coordinator, syncing, intakes }).is_ok() {
+        let pulling = Semaphore::new(bodies::PULLED_BYTES);
+        if node.members.set(Members { exchange, coordinator, syncing, pulling, intakes }).is_ok() {
             Syncing::start(Arc::downgrade(node), inbox);
             outlets.into_iter().for_each(|outlet| drop(tokio::spawn(take_in(Arc::downgrade(node), outlet))));
             tokio::spawn(listen(Arc::downgrade(node), events));
@@ -81,9 +84,16 @@ impl Members {
             let latest = attestation.revalidated.as_ref().map(|record| record.stamp.author);
             latest.into_iter().chain([attestation.stored.stamp.author])
         });
-        let connected = self.exchange.mesh.status().peers.into_iter().map(|peer| peer.member);
-        let holders = from.into_iter().chain(authors).chain(connected).collect();
-        bodies::pull(&self.exchange.mesh, entry.representation.cid, entry.representation.length, holders).await
+        let (mesh, representation) = (&self.exchange.mesh, &entry.representation);
+        let holders = from.into_iter().chain(authors).chain(mesh.members()).filter(|holder| *holder != mesh.member());
+        let room = usize::try_from(representation.length).unwrap_or(usize::MAX).min(bodies::PULLED_BYTES);
+        let _room = self.pulling.acquire_many(u32::try_from(room).unwrap_or(u32::MAX)).await.ok()?;
+        let Pulled { body, liars } = bodies::pull(mesh, representation.cid, representation.length, holders).await;
+        for member in liars {
+            tracing::debug!(%member, "a member gave a body that is not what its name says");
+            self.coordinator.tell(Input::Offended { member, offence: Offence::WrongBody });
+        }
+        body
     }
 
     /// Tells who waits for `subject` that the store holds something new of it.
