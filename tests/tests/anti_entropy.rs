@@ -64,11 +64,15 @@ async fn threat_11_a_newcomer_hears_of_a_write_whose_author_has_gone() {
     assert_eq!(away.get(&issue(1), tokens::ALICE).await.status, 200);
     let away = away.stop().await;
     let writer = daemons.pop().expect("two daemons");
-    let heard = daemons[0].count("records_received").await;
+    eventually("the other one has heard of the answer", async || {
+        let cached =
+            client::request(Method::GET, &issue(1), Some(tokens::ALICE)).header("cache-control", "only-if-cached");
+        (daemons[0].send(cached, "").await.status == 200).then_some(())
+    })
+    .await;
     let write = client::request(Method::PATCH, &issue(1), Some(tokens::ALICE));
     assert_eq!(writer.send(write, r#"{"title": "written meanwhile"}"#).await.status, 200);
-    let hears = async || (daemons[0].count("records_received").await > heard).then_some(());
-    eventually("the other one hears of it", hears).await;
+    daemons[0].expired(&issue(1), tokens::ALICE).await;
     writer.kill().await;
     let away = away.with("GHMESH_MESH__BOOTSTRAP", &daemons[0].address().await).start().await;
     compared(&away, 1).await;

@@ -30,9 +30,9 @@ pub(crate) async fn membership(bootstrap: Vec<String>) -> Membership {
     Membership { mesh, events, ring, author }
 }
 
-/// Waits until `check` gives something, for at most 20 s.
+/// Waits until `check` gives something, for at most a minute.
 pub(crate) async fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..2000 {
+    for _ in 0..6000 {
         if let Some(found) = check() {
             return found;
         }

@@ -11,22 +11,23 @@ use ghmesh_model::wire::{Invalidated, Record, Request, Response, Shared};
 use ghmesh_model::{Entry, Millis, Scope, limits};
 use ghmesh_policy::Read;
 
-fn issue(bench: &Bench, number: usize) -> Read {
-    bench.read(&format!("/repos/octo/hello/issues/{number}"), &[])
+/// What doesn't change, so that a slow machine lets nothing expire.
+fn commit(bench: &Bench, number: usize) -> Read {
+    bench.read(&format!("/repos/octo/hello/git/commits/{number:040x}"), &[])
 }
 
 fn body(number: usize) -> Vec<u8> {
     format!("{{\"number\": {number}, \"text\": \"{}\"}}", "x".repeat(2000)).into_bytes()
 }
 
-/// What a member told of an issue that GitHub answered so many seconds ago.
+/// What a member told of a commit that GitHub answered so many seconds ago.
 fn told(bench: &Bench, number: usize, seconds_ago: u64) -> Shared {
-    let scopes = issue(bench, number).scopes();
+    let scopes = commit(bench, number).scopes();
     let fetched = Entry { scopes, ..entry(&body(number), bench.ago(seconds_ago)) };
-    bench.told(&issue(bench, number), &fetched, &body(number))
+    bench.told(&commit(bench, number), &fetched, &body(number))
 }
 
-/// Has heard of this many issues.
+/// Has heard of this many commits.
 async fn warm(bench: &Bench, count: usize) {
     let all: Vec<_> = (0..count).map(|number| told(bench, number, 5)).collect();
     let heard = all.into_iter().map(|shared| bench.inner().receive(shared));
@@ -40,7 +41,7 @@ async fn compared(bench: &Bench, rounds: u64) {
 }
 
 fn holds(bench: &Bench, number: usize) -> bool {
-    bench.inner().store.peek(&offer_slot(bench.subject(&issue(bench, number)))).is_some()
+    bench.inner().store.peek(&offer_slot(bench.subject(&commit(bench, number)))).is_some()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +56,7 @@ async fn a_newcomer_has_two_thousand_answers_of_a_warm_node_without_a_call() {
     assert_eq!(warm_one.node.stats().sync_records_given, ANSWERS as u64);
     assert_eq!((stats.sync_bytes_pulled, stats.records_refused), (warm_one.node.stats().sync_bytes_given, 0));
     for number in (0..ANSWERS).step_by(97) {
-        let answer = newcomer.node.lookup(issue(&newcomer, number)).await.unwrap();
+        let answer = newcomer.node.lookup(commit(&newcomer, number)).await.unwrap();
         assert_eq!(answer.status(), 200, "{number}");
     }
     assert_eq!((newcomer.github.counters().calls(), newcomer.node.stats().api_calls_made), (0, 0));
@@ -97,7 +98,7 @@ fn write(bench: &Bench, scopes: Vec<Scope>, seconds_ago: u64) -> Shared {
 async fn threat_11_a_write_is_heard_of_from_others_than_its_author_and_before_any_answer() {
     let one = Bench::in_mesh().await;
     warm(&one, 2).await;
-    let scopes = issue(&one, 0).scopes();
+    let scopes = commit(&one, 0).scopes();
     // Its author has gone since.
     assert!(matches!(one.inner().receive(write(&one, scopes[..1].to_vec(), 2)).await, Some(Receipt::Written(..))));
     let newcomer = Bench::beside(&[&one]).await;
@@ -115,13 +116,13 @@ async fn a_member_is_told_nothing_that_is_too_old_or_without_its_records() {
         one.inner().receive(told(&one, number, seconds_ago)).await;
     }
     let bare = Entry { attestation: None, ..entry(&body(4), one.ago(1)) };
-    one.inner().store.put(offer_slot(one.subject(&issue(&one, 4))), bare, Some(body(4).into())).await.unwrap();
+    one.inner().store.put(offer_slot(one.subject(&commit(&one, 4))), bare, Some(body(4).into())).await.unwrap();
     let nothing = || Summaries::of([], 1);
     let Response::Digest { since, listing } = one.inner().list(one.now().0 / 1000 - 3595, nothing()).await else {
         panic!("it lists what it has")
     };
     let id = |number| {
-        let subject = one.subject(&issue(&one, number));
+        let subject = one.subject(&commit(&one, number));
         ItemId::of_answer(&subject.key, &subject.fingerprint)
     };
     let listed: Vec<_> = listing.0.iter().map(|item| item.id).collect();
@@ -139,7 +140,7 @@ async fn a_pull_is_answered_in_order_as_far_as_it_fits_and_what_is_gone_is_left_
     for number in 0..40 {
         let mut body = large.clone();
         body[..2].copy_from_slice(format!("{number:02}").as_bytes());
-        let read = issue(&one, number);
+        let read = commit(&one, number);
         one.inner().receive(one.told(&read, &entry(&body, one.ago(1)), &body)).await;
         let subject = one.subject(&read);
         wanted.push(ItemId::of_answer(&subject.key, &subject.fingerprint));
@@ -182,7 +183,7 @@ async fn liar(bench: &Bench, item: Item, sends: impl Fn() -> Vec<Shared> + Send 
 }
 
 fn item_of(bench: &Bench, number: usize) -> Item {
-    let subject = bench.subject(&issue(bench, number));
+    let subject = bench.subject(&commit(bench, number));
     let version = Item::answer_version(bench.now().0 / 1000, true);
     Item { id: ItemId::of_answer(&subject.key, &subject.fingerprint), version }
 }
@@ -194,7 +195,7 @@ async fn threat_11_what_nobody_asked_for_or_is_too_old_or_was_written_over_is_re
     let buried = |bench: &Bench| told(bench, 1, 60);
     for sent in [old, other, buried] {
         let bench = Bench::in_mesh().await;
-        bench.inner().bury_here(&issue(&bench, 1).scopes()[..1], bench.ago(30)).await;
+        bench.inner().bury_here(&commit(&bench, 1).scopes()[..1], bench.ago(30)).await;
         let shared = sent(&bench);
         let member = liar(&bench, item_of(&bench, 1), move || vec![shared.clone()]).await;
         compared(&bench, 1).await;
@@ -207,7 +208,7 @@ async fn threat_11_what_nobody_asked_for_or_is_too_old_or_was_written_over_is_re
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_was_confirmed_after_a_write_is_taken_although_it_was_fetched_before() {
     let bench = Bench::in_mesh().await;
-    let read = issue(&bench, 1);
+    let read = commit(&bench, 1);
     bench.inner().bury_here(&read.scopes()[..1], bench.ago(30)).await;
     let (first, again) = (entry(&body(1), bench.ago(60)), entry(&body(1), bench.ago(5)));
     let peer = bench.peer();
@@ -241,7 +242,7 @@ async fn an_answer_whose_small_body_was_lost_is_completed() {
     let bare = Shared { body: None, ..told(&other, 0, 5) };
     other.inner().receive(bare).await;
     eventually("its body is here", || {
-        let offer = other.inner().store.peek(&offer_slot(other.subject(&issue(&other, 0))))?;
+        let offer = other.inner().store.peek(&offer_slot(other.subject(&commit(&other, 0))))?;
         other.inner().store.has_body(&offer.representation.cid).then_some(())
     })
     .await;
