@@ -137,13 +137,22 @@ impl Inventory {
         Listing(listed.into_iter().map(|holding| holding.item).collect())
     }
 
-    /// What this node lacks of a member's listing, or has in an older version only: in the listing's order.
-    pub fn wanted(&self, listing: &Listing, useless: &Useless) -> Vec<Item> {
-        let lacks = |item: &Item| {
-            let held = self.holdings.get(&item.id).is_some_and(|held| held.item.version >= item.version);
-            !held && !useless.contains(item)
-        };
-        listing.0.iter().filter(|item| lacks(item)).copied().collect()
+    /// What this node lacks of a member's listing, or has in an older version only: in the listing's order. Answers of which it has none
+    /// need a place: no more than `room` of them.
+    pub fn wanted(&self, listing: &Listing, useless: &Useless, room: usize) -> Vec<Item> {
+        let mut room = room;
+        let mut wanted = Vec::new();
+        for item in listing.0.iter().filter(|item| !useless.contains(item)) {
+            match self.holdings.get(&item.id) {
+                Some(held) if held.item.version >= item.version => continue,
+                Some(_) => {}
+                None if item.version == Item::WRITE_VERSION => {}
+                None if room == 0 => continue,
+                None => room -= 1,
+            }
+            wanted.push(*item);
+        }
+        wanted
     }
 }
 

@@ -52,6 +52,9 @@ impl ItemId {
 }
 
 impl Item {
+    /// The version of a write: there is only one. No answer has it.
+    pub const WRITE_VERSION: u64 = 1;
+
     /// The version of an answer that GitHub gave at `origin_date`. `whole`: its body is here, or is too large to come with it.
     pub fn answer_version(origin_date: u64, whole: bool) -> u64 {
         origin_date.saturating_mul(2).saturating_add(u64::from(whole))

@@ -46,6 +46,8 @@ pub struct Usage {
     pub bytes: u64,
     /// Answers that may be stored.
     pub max_entries: u64,
+    /// Bytes that may be stored.
+    pub max_bytes: u64,
 }
 
 /// Some of the stored entries, in no order that means anything.
@@ -401,6 +403,7 @@ impl Store {
             entries: self.shared.entries.load(Ordering::Relaxed),
             bytes: self.shared.bytes.load(Ordering::Relaxed),
             max_entries: self.shared.config.max_entries,
+            max_bytes: self.shared.config.max_bytes,
         }
     }
 

@@ -18,7 +18,11 @@ fn answer(number: u32, date: u64) -> Holding {
 
 fn write(number: u64) -> Holding {
     let stamp = ghmesh_model::wire::Stamp { author: ghmesh_model::MemberId([9; 32]), boot: 1, sequence: number };
-    Holding { item: Item { id: ItemId::of_write(&stamp), version: 1 }, date: None, rank: Holding::WRITE_RANK }
+    Holding {
+        item: Item { id: ItemId::of_write(&stamp), version: Item::WRITE_VERSION },
+        date: None,
+        rank: Holding::WRITE_RANK,
+    }
 }
 
 fn inventory(holdings: impl IntoIterator<Item = Holding>) -> Inventory {
@@ -27,7 +31,7 @@ fn inventory(holdings: impl IntoIterator<Item = Holding>) -> Inventory {
 
 /// A round between these two: what the first asks the second for.
 fn round(mine: &Inventory, theirs: &Inventory, since: u64) -> Vec<Item> {
-    mine.wanted(&theirs.differing(since, &mine.digest(since)), &Useless::default())
+    mine.wanted(&theirs.differing(since, &mine.digest(since)), &Useless::default(), usize::MAX)
 }
 
 /// Bytes of the digest and of the listing that answers it, before they are sealed.
@@ -149,7 +153,7 @@ fn what_was_of_no_use_is_asked_for_again_only_in_a_later_version() {
     useless.note(answer(1, 50).item);
     let wanted = |date, useless: &Useless| {
         let theirs = inventory([answer(1, date), answer(2, 50)]);
-        mine.wanted(&theirs.differing(0, &mine.digest(0)), useless).contains(&answer(1, date).item)
+        mine.wanted(&theirs.differing(0, &mine.digest(0)), useless, usize::MAX).contains(&answer(1, date).item)
     };
     assert!(!wanted(50, &useless) && !wanted(49, &useless) && wanted(51, &useless));
     (10..10 + MAX_USELESS as u32).for_each(|number| useless.note(answer(number, 1).item));
@@ -176,4 +180,14 @@ fn a_node_that_holds_more_than_is_compared_leaves_the_oldest_out_and_says_from_w
 fn the_largest_inventory_fits_one_listing() {
     let theirs = inventory((0..2 * MAX_ITEMS as u32).map(|number| answer(number, u64::from(number))));
     assert_eq!(theirs.differing(0, &Inventory::default().digest(0)).0.len(), limits::MAX_LISTED);
+}
+
+#[test]
+fn who_has_no_room_takes_the_most_useful_and_what_replaces_older_versions_and_writes() {
+    let mine = inventory([answer(1, 5), answer(2, 9)]);
+    let theirs = inventory([write(1), answer(1, 6), answer(2, 9), answer(3, 8), answer(4, 7), answer(5, 9)]);
+    let wanted = |room| mine.wanted(&theirs.differing(0, &mine.digest(0)), &Useless::default(), room);
+    let always = [write(1), answer(1, 6)].map(|holding| holding.item);
+    assert_eq!(wanted(0), always);
+    assert_eq!(wanted(2), [write(1), answer(5, 9), answer(3, 8), answer(1, 6)].map(|holding| holding.item));
 }

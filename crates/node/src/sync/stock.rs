@@ -109,7 +109,7 @@ impl Inner {
         });
         let writes = self.writes.ids(now, self.config.freshness.proof_ttl);
         holdings.extend(writes.into_iter().map(|id| Holding {
-            item: Item { id, version: 1 },
+            item: Item { id, version: Item::WRITE_VERSION },
             date: None,
             rank: Holding::WRITE_RANK,
         }));

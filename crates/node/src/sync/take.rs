@@ -25,6 +25,9 @@ const MARGIN_SECONDS: u64 = 60;
 const PAUSE: Duration = Duration::from_millis(250);
 const PATIENCE: u32 = 20;
 
+/// Of a store, what counts as a few: one part of so many.
+const A_FEW: u64 = 16;
+
 /// Items that are stored at once: the store's writer commits together what waits for it.
 const AT_ONCE: usize = 32;
 
@@ -62,13 +65,23 @@ impl Inner {
             let request = Request::Digest { since, summaries };
             match members.exchange.mesh.ask(with, request, DEADLINE).await {
                 Ok(Response::Digest { since: from, listing }) if from <= since => {
-                    return Some(stock.inventory.wanted(&listing, &members.syncing.useless()));
+                    return Some(stock.inventory.wanted(&listing, &members.syncing.useless(), self.room()));
                 }
                 Ok(Response::Digest { since: from, .. }) => since = from,
                 Ok(_) | Err(_) => return None,
             }
         }
         None
+    }
+
+    /// Answers that are taken beyond those that this node has: as many as the store has room for. A full one takes a few, the best, in
+    /// place of what is used least; more would displace each other, and be lacked again in the next round.
+    fn room(&self) -> usize {
+        let usage = self.store.usage();
+        let few = usage.max_entries / A_FEW;
+        let is_full = usage.bytes > usage.max_bytes - usage.max_bytes / A_FEW;
+        let free = if is_full { 0 } else { usage.max_entries.saturating_sub(usage.entries) };
+        usize::try_from(free.max(few)).unwrap_or(usize::MAX)
     }
 
     async fn take_all(self: &Arc<Self>, members: &Members, from: MemberId, mut wanted: VecDeque<Item>) -> RoundEnd {
