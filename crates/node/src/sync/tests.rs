@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::*;
+use crate::Membership;
 use crate::exchange::{Receipt, offer_slot};
 use crate::fixtures::{Bench, entry, eventually, membership};
 use ghmesh_mesh::Event;
@@ -172,10 +173,12 @@ async fn who_has_given_enough_or_is_busy_says_so() {
 
 /// A member that lists one item in each round, and answers pulls with what `sends` makes.
 async fn liar(bench: &Bench, item: Item, sends: impl Fn() -> Vec<Shared> + Send + 'static) -> MemberId {
-    let mut membership = membership(bench.exchange().mesh.status().listen_addrs).await;
-    let member = membership.mesh.member();
+    let Membership { mesh, mut events, .. } = membership(bench.exchange().mesh.status().listen_addrs).await;
+    let member = mesh.member();
     tokio::spawn(async move {
-        while let Some(event) = membership.events.recv().await {
+        // With its last handle the mesh would end.
+        let _mesh = mesh;
+        while let Some(event) = events.recv().await {
             let Event::Asked { request, replier, .. } = event else { continue };
             replier.reply(match request {
                 Request::Digest { since, .. } => Response::Digest { since, listing: Listing(vec![item]) },
