@@ -221,7 +221,7 @@ fn addresses_of(remembered: Vec<Remembered>) -> Vec<(Multiaddr, libp2p::PeerId)>
             crate::config::split_peer(&mut address);
             address
         });
-        let usable = usable.filter(crate::config::is_ip_and_tcp).take(MAX_REMEMBERED_ADDRESSES);
+        let usable = usable.filter(crate::config::is_dialable).take(MAX_REMEMBERED_ADDRESSES);
         addresses.extend(usable.map(|address| (address, peer)));
     }
     addresses

@@ -78,6 +78,27 @@ pub struct Peer {
     pub connected_at: Instant,
     /// Whether it dialled this node.
     pub inbound: bool,
+    /// What its connection runs over.
+    pub transport: Transport,
+}
+
+/// What a connection runs over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP with Noise.
+    Tcp,
+    /// QUIC.
+    Quic,
+}
+
+impl Transport {
+    /// Its name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Tcp => "tcp",
+            Transport::Quic => "quic",
+        }
+    }
 }
 
 /// What has happened since the start. Each counts what its name says.

@@ -10,6 +10,7 @@ mod requests;
 
 use crate::behaviour::{self, Behaviour};
 use crate::book::Book;
+use crate::config::transport_of;
 use crate::connections::{Connections, PATROL};
 use crate::exiles::Exiles;
 use crate::gate::{Gate, Plea};
@@ -22,7 +23,7 @@ use crate::transport;
 use crate::workers::Gossiped;
 use futures::{FutureExt, StreamExt};
 use ghmesh_model::MemberId;
-use ghmesh_seal::{KeyRing, Transport};
+use ghmesh_seal::KeyRing;
 use libp2p::core::transport::{ListenerId, TransportError};
 use libp2p::gossipsub::{MessageId, TopicHash};
 use libp2p::identity::Keypair;
@@ -216,7 +217,7 @@ impl Core {
         let (sender, pleas) = mpsc::channel(PLEAS);
         let Blueprint { keypair, rings, mdns, .. } = &self.blueprint;
         let local = keypair.public().to_peer_id();
-        let gate = Gate { local, rings: rings.clone(), transport: Transport::Tcp, pleas: sender };
+        let gate = |transport| Gate { local, rings: rings.clone(), transport, pleas: sender.clone() };
         let transport = transport::build(keypair, gate)?;
         let (behaviour, error) = behaviour::build(keypair, rings, *mdns);
         if let Some(error) = error {
@@ -261,8 +262,8 @@ impl Core {
     }
 }
 
-/// Whether a port is free. libp2p's listeners share a port with any other of the same user (`SO_REUSEPORT`), so that a second
-/// daemon would silently take half of the first one's connections.
+/// Whether a port is free. libp2p's TCP listeners share a port with any other of the same user (`SO_REUSEPORT`), so that a second
+/// daemon would silently take half of the first one's connections. Those of QUIC share nothing; here their error is a plain one.
 fn probe(address: &Multiaddr) -> io::Result<()> {
     let mut parts = address.iter();
     let ip = match parts.next() {
@@ -273,6 +274,7 @@ fn probe(address: &Multiaddr) -> io::Result<()> {
     };
     match parts.next() {
         Some(Protocol::Tcp(port)) if port != 0 => std::net::TcpListener::bind((ip, port)).map(drop),
+        Some(Protocol::Udp(port)) if port != 0 => std::net::UdpSocket::bind((ip, port)).map(drop),
         _ => Ok(()),
     }
 }
@@ -508,6 +510,10 @@ impl<'a> Task<'a> {
                 round_trip: member.round_trip,
                 connected_at: member.since,
                 inbound: member.inbound,
+                transport: match transport_of(&connection.address) {
+                    Some(ghmesh_seal::Transport::Quic) => crate::status::Transport::Quic,
+                    Some(ghmesh_seal::Transport::Tcp) | None => crate::status::Transport::Tcp,
+                },
             })
         });
         let mut peers: Vec<Peer> = shown.collect();

@@ -10,7 +10,7 @@ use futures::StreamExt;
 use ghmesh_model::limits::MAX_GOSSIP_BYTES;
 use ghmesh_model::wire::{Request, Response};
 use ghmesh_model::{BodyCid, MemberId};
-use ghmesh_seal::{KeyRing, Purpose, Transport};
+use ghmesh_seal::{KeyRing, Purpose};
 use libp2p::request_response::{self, Message};
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, PeerId, Swarm, gossipsub};
@@ -29,7 +29,7 @@ fn hostile(identity: &Identity, ring: &KeyRing) -> Swarm<Behaviour> {
             let _ = plea.answer.send(Ok(connections.grant(plea.peer, Instant::now())));
         }
     });
-    let gate = Gate { local, rings: rings.clone(), transport: Transport::Tcp, pleas };
+    let gate = |transport| Gate { local, rings: rings.clone(), transport, pleas: pleas.clone() };
     let transport = transport::build(&keypair, gate).unwrap();
     let (behaviour, _) = behaviour::build(&keypair, &rings, false);
     Swarm::new(transport, behaviour, local, libp2p::swarm::Config::with_tokio_executor())

@@ -6,7 +6,6 @@ use futures::StreamExt;
 use libp2p::identity::Keypair;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, Swarm, ping};
-use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,14 +27,8 @@ async fn listening(swarm: &mut Swarm<ping::Behaviour>) -> String {
     }
 }
 
-fn socket(node: &Node) -> SocketAddr {
-    let address = node.bare_address();
-    let mut parts = address.split('/').skip(2);
-    format!("{}:{}", parts.next().unwrap(), parts.nth(1).unwrap()).parse().unwrap()
-}
-
 /// A member can still join, and nobody else ever did.
-async fn only_members_join(mut node: Node) {
+pub(super) async fn only_members_join(mut node: Node) {
     let member = Setup::new("secret").dialling([node.address()]).start().await;
     let joined = node.event(|event| match event {
         Event::Joined { member, .. } => Some(member),
@@ -99,7 +92,7 @@ async fn garbage_is_refused() {
     for bytes in
         [&garbage[..], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x13/multistream/1.0.0\n\x07/noise\n\0\0\0\0", b""]
     {
-        let mut stream = TcpStream::connect(socket(&node)).await.unwrap();
+        let mut stream = TcpStream::connect(node.socket()).await.unwrap();
         let _ = stream.write_all(bytes).await;
         let _ = stream.shutdown().await;
         let mut answer = Vec::new();
@@ -117,7 +110,7 @@ async fn silent_strangers_leave_room_for_members() {
         for _ in 0..40 {
             let stream = tokio::net::TcpSocket::new_v4().unwrap();
             stream.bind(source.parse().unwrap()).unwrap();
-            silent.push(stream.connect(socket(&node)).await.unwrap());
+            silent.push(stream.connect(node.socket()).await.unwrap());
         }
     }
     let begun = std::time::Instant::now();
