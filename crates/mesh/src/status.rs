@@ -120,6 +120,8 @@ pub struct Counters {
     pub gossip_dropped: u64,
     /// Requests of members that were dropped because this node was busy, or could not be read.
     pub requests_dropped: u64,
+    /// Requests of members that were dropped because the member asks too much.
+    pub requests_excess: u64,
     /// Times that the swarm's task was started again after a panic.
     pub restarts: u64,
 }

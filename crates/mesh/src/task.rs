@@ -17,6 +17,7 @@ use crate::gate::{Gate, Plea};
 use crate::identity::member_id;
 use crate::mesh::{Event, StartError};
 use crate::offences::{Offence, Offences};
+use crate::rations::{Account, Rations};
 use crate::resolve::Resolved;
 use crate::status::{Counters, Peer, Source, Status};
 use crate::transport;
@@ -60,7 +61,7 @@ pub(crate) enum Command {
     /// Gossip this.
     Publish { topic: TopicHash, sealed: Vec<u8> },
     /// Ask a member.
-    Ask { peer: PeerId, sealed: Vec<u8>, answer: Answer },
+    Ask { peer: PeerId, sealed: Vec<u8>, records: usize, answer: Answer },
     /// Answer a member.
     Respond { channel: ResponseChannel<Vec<u8>>, sealed: Vec<u8> },
     /// A gossip message was judged.
@@ -130,6 +131,7 @@ pub(crate) struct Core {
     book: Book,
     members: BTreeMap<PeerId, Member>,
     exiles: Exiles,
+    rations: Rations,
     offences: Offences,
     outbox: VecDeque<Event>,
     serving: Arc<Semaphore>,
@@ -153,6 +155,7 @@ struct Member {
     /// Gossip that it forwarded and that waits to be opened.
     unread: usize,
     serving: Arc<Semaphore>,
+    account: Account,
 }
 
 /// A new swarm and what belongs to it.
@@ -181,6 +184,7 @@ impl Core {
             book,
             members: BTreeMap::new(),
             exiles: Exiles::default(),
+            rations: Rations::new(Instant::now()),
             offences: Offences::default(),
             outbox: VecDeque::new(),
             serving: Arc::new(Semaphore::new(MAX_SERVING)),
@@ -439,7 +443,7 @@ impl<'a> Task<'a> {
     fn on_command(&mut self, command: Option<Command>) -> Next {
         match command {
             Some(Command::Publish { topic, sealed }) => self.publish(topic, sealed),
-            Some(Command::Ask { peer, sealed, answer }) => self.ask(peer, sealed, answer),
+            Some(Command::Ask { peer, sealed, records, answer }) => self.ask(peer, sealed, records, answer),
             Some(Command::Respond { channel, sealed }) => {
                 // The asker may have gone.
                 let _ = self.swarm.behaviour_mut().exchange.send_response(channel, sealed);
@@ -523,7 +527,7 @@ impl<'a> Task<'a> {
 }
 
 impl Member {
-    fn new(peer: &PeerId, inbound: bool, now: Instant) -> Option<Self> {
+    fn new(peer: &PeerId, inbound: bool, account: Account, now: Instant) -> Option<Self> {
         Some(Member {
             member: member_id(peer)?,
             since: now,
@@ -535,6 +539,7 @@ impl Member {
             asking: 0,
             unread: 0,
             serving: Arc::new(Semaphore::new(MAX_SERVING_ONE)),
+            account,
         })
     }
 }

@@ -182,7 +182,8 @@ impl Task<'_> {
     }
 
     fn on_joined(&mut self, peer: PeerId, inbound: bool, now: Instant) {
-        let Some(mut member) = Member::new(&peer, inbound, now) else { return };
+        let account = self.core.rations.account(peer, |peer| self.connections.contains(peer));
+        let Some(mut member) = Member::new(&peer, inbound, account, now) else { return };
         tracing::info!(%peer, inbound, "a member joined");
         let addresses = self.dialable(&peer);
         member.told.clone_from(&addresses);
