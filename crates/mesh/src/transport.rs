@@ -29,11 +29,12 @@ const MAX_SUBSTREAMS: usize = 1024;
 
 /// QUIC's handshake, on either end: one round trip, and as many repeats as three seconds have room for.
 const QUIC_HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
-/// QUIC ends a connection by itself after this long without a packet of the other end. Shorter than the silence after which
-/// `connections` ends one of either kind, which is the second line here.
-const QUIC_IDLE: Duration = Duration::from_secs(6);
-/// QUIC's own sign of life: two may be lost.
-const QUIC_KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// QUIC ends a connection by itself after this long without a packet of the other end (or three times what a repeat of a packet takes,
+/// if that is longer). Over TCP a kernel tells at once that a process was killed; over QUIC nobody does, so silence must. What ends
+/// wrongly, at an outage as long as this, is made anew within milliseconds.
+const QUIC_IDLE: Duration = Duration::from_millis(1500);
+/// QUIC's own sign of life. A lost one is repeated within a few round trips.
+const QUIC_KEEP_ALIVE: Duration = Duration::from_millis(500);
 /// Bytes that a member may send ahead of what was read, on one substream and on all of a connection: 20 MB a second over 100 ms
 /// of distance. Each waiting stranger can occupy as much, so the antechamber 64 MiB.
 const QUIC_STREAM_WINDOW: u32 = 1 << 20;
@@ -120,8 +121,7 @@ impl<T: Transport + Unpin> Transport for FreshPort<T> {
     }
 }
 
-/// Dials from the listening port always. There is no simultaneous open in QUIC; and a member that was killed and is back on its port
-/// answers what still comes for the killed one's connections with a stateless reset (RFC 9000, 10.3), whoever had dialled.
+/// Dials from the listening port always: there is no simultaneous open in QUIC, and a new port for each dial is a new socket.
 ///
 /// Whom a behaviour dials by itself (Kademlia does) `precedence` does not know, so here TCP has its head start too.
 struct OnePort<T>(T);
