@@ -8,7 +8,7 @@
 //! - `gate`: a connection comes into being only between holders of one mesh secret.
 //! - `book`, `precedence`, `resolve`, `interfaces`: whom to dial, over what first, from all sources at once.
 //! - `antechamber`, `connections`, `exiles`: which connections there may be before the gate, which there are, and who is kept out.
-//! - `letters`, `replay`, `allowance`, `rations`, `offences`: what is sealed and opened, what was seen before, how much is too much, and who
+//! - `letters`, `replay`, `allowance`, `rations`, `metered`, `offences`: what is sealed and opened, what was seen before, how much is too much, and who
 //!   did what nobody should.
 
 mod allowance;
@@ -24,6 +24,7 @@ mod identity;
 mod interfaces;
 mod letters;
 mod mesh;
+mod metered;
 mod offences;
 mod precedence;
 mod rations;

@@ -32,7 +32,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{OutboundRequestId, ResponseChannel};
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId, Swarm};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -425,6 +425,7 @@ impl<'a> Task<'a> {
             }
             self.listen_again();
             self.let_waiting_in(now);
+            self.tell_floods();
             if self.core.exiles.let_back(now) {
                 self.dial();
             }
@@ -437,6 +438,16 @@ impl<'a> Task<'a> {
         }
         if self.timers.dial.is_some_and(|at| at <= now) {
             self.dial();
+        }
+    }
+
+    /// Tells of members that made a behaviour do more than they may.
+    fn tell_floods(&mut self) {
+        let Behaviour { gossip, identify, kademlia, .. } = self.swarm.behaviour_mut();
+        let floods: BTreeSet<PeerId> =
+            [gossip.floods(), identify.floods(), kademlia.floods()].into_iter().flatten().collect();
+        for member in floods.iter().filter_map(member_id) {
+            self.core.offended(member, Offence::Flood);
         }
     }
 
