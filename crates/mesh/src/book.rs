@@ -2,7 +2,7 @@
 //!
 //! It decides whom to dial and dials nobody. Moments and jitter are arguments.
 
-use crate::status::{Source, SourceStatus};
+use crate::status::{Health, Source, SourceStatus};
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 const MAX_ADDRESSES: usize = 1024;
 /// Addresses kept of one peer, but those in the settings.
 const MAX_ADDRESSES_OF_PEER: usize = 6;
-/// Own dials under way at once; below the 16 that are allowed in all, so that Kademlia's lookups have some too.
+/// Own dials under way at once. A source that has none under way gets one nevertheless, so that no other source's dead
+/// addresses delay it: that makes fewer than the 24 that are allowed in all, so that Kademlia's lookups have some too.
 const MAX_DIALS: usize = 10;
 /// Of those, dials to addresses that anybody may have announced: strangers that never answer leave the others room.
 const MAX_DOUBTFUL_DIALS: usize = 6;
@@ -92,8 +93,11 @@ impl Entry {
 }
 
 #[derive(Debug, Default)]
-struct Health {
+struct Record {
+    /// Whether the source has anything to do.
+    enabled: bool,
     found: u64,
+    last_answer: Option<Instant>,
     last_success: Option<Instant>,
     last_error: Option<(Instant, String)>,
 }
@@ -103,12 +107,12 @@ struct Health {
 pub(crate) struct Book {
     local: PeerId,
     entries: BTreeMap<Multiaddr, Entry>,
-    health: BTreeMap<Source, Health>,
+    records: BTreeMap<Source, Record>,
 }
 
 impl Book {
     pub(crate) fn new(local: PeerId) -> Self {
-        Book { local, entries: BTreeMap::new(), health: BTreeMap::new() }
+        Book { local, entries: BTreeMap::new(), records: BTreeMap::new() }
     }
 
     /// Notes an address, due at once. Of an address that is known, only a better idea of whose it is.
@@ -120,6 +124,7 @@ impl Book {
             entry.peer = entry.peer.or(peer);
             return;
         }
+        self.enable(source);
         if self.has_room_for(peer, source) {
             let entry = Entry { peer, source, failures: 0, not_before: now, worked_at: None, dialling: false };
             self.entries.insert(address, entry);
@@ -152,15 +157,17 @@ impl Book {
 
     /// The next dial that is due, if there is room for one. It counts as under way until its addresses have succeeded or failed.
     pub(crate) fn next_dial(&mut self, connected: impl Fn(&PeerId) -> bool, now: Instant) -> Option<Dial> {
-        let dialling = self.entries.values().filter(|e| e.dialling).count();
-        let doubtful = self.entries.values().filter(|e| e.dialling && e.is_doubtful()).count();
-        if dialling >= MAX_DIALS {
-            return None;
-        }
-        let room_for_doubtful = doubtful < MAX_DOUBTFUL_DIALS;
-        let due = |e: &Entry| e.not_before <= now && (room_for_doubtful || !e.is_doubtful());
+        let mut under_way: BTreeMap<Source, usize> = BTreeMap::new();
+        let dialling = || self.entries.values().filter(|e| e.dialling);
+        dialling().for_each(|e| *under_way.entry(e.source).or_default() += 1);
+        let full = dialling().count() >= MAX_DIALS;
+        let full_of_doubtful = dialling().filter(|e| e.is_doubtful()).count() >= MAX_DOUBTFUL_DIALS;
+        let of = |e: &Entry| under_way.get(&e.source).copied().unwrap_or_default();
+        let has_room = |e: &Entry| of(e) == 0 || !(full || full_of_doubtful && e.is_doubtful());
+        let due = |e: &Entry| e.not_before <= now && has_room(e);
         let candidates = self.idle(&connected).filter(|(_, e)| due(e));
-        let (address, peer) = candidates.min_by_key(|(_, e)| e.not_before).map(|(a, e)| (a.clone(), e.peer))?;
+        let first = candidates.min_by_key(|(_, e)| (of(e), e.not_before));
+        let (address, peer) = first.map(|(address, e)| (address.clone(), e.peer))?;
         let addresses = match peer {
             Some(_) => {
                 self.idle(&connected).filter(|(_, e)| e.peer == peer && due(e)).map(|(a, _)| a.clone()).collect()
@@ -255,16 +262,33 @@ impl Book {
         }
     }
 
+    /// A source has something to do. Until then it counts as switched off.
+    pub(crate) fn enable(&mut self, source: Source) {
+        self.records.entry(source).or_default().enabled = true;
+    }
+
+    /// A source gave addresses, whoever may be there.
+    pub(crate) fn answered(&mut self, source: Source, now: Instant) {
+        self.records.entry(source).or_default().last_answer = Some(now);
+    }
+
     /// A source led to a member.
     pub(crate) fn found(&mut self, source: Source, now: Instant) {
-        let health = self.health.entry(source).or_default();
-        health.found += 1;
-        health.last_success = Some(now);
+        let record = self.records.entry(source).or_default();
+        record.found += 1;
+        record.last_success = Some(now);
     }
 
     /// A source failed.
     pub(crate) fn error(&mut self, source: Source, text: String, now: Instant) {
-        self.health.entry(source).or_default().last_error = Some((now, text));
+        let record = self.records.entry(source).or_default();
+        record.enabled = true;
+        record.last_error = Some((now, text));
+    }
+
+    /// Which source gave an address.
+    pub(crate) fn source_of(&self, address: &Multiaddr) -> Option<Source> {
+        self.entries.get(address).map(|entry| entry.source)
     }
 
     /// Addresses of `peer` that worked, the latest first.
@@ -280,18 +304,35 @@ impl Book {
     }
 
     /// Every source, in its order.
-    pub(crate) fn sources(&self) -> Vec<SourceStatus> {
-        Source::ALL.into_iter().map(|source| self.source(source)).collect()
+    pub(crate) fn sources(&self, connected: impl Fn(&PeerId) -> bool) -> Vec<SourceStatus> {
+        Source::ALL.into_iter().map(|source| self.source(source, &connected)).collect()
     }
 
-    fn source(&self, source: Source) -> SourceStatus {
-        let health = self.health.get(&source);
+    fn source(&self, source: Source, connected: &impl Fn(&PeerId) -> bool) -> SourceStatus {
+        let of_source = || self.entries.values().filter(|e| e.source == source);
+        let serves = of_source().any(|e| e.worked_at.is_some() && e.peer.as_ref().is_some_and(connected));
+        let nothing = Record::default();
+        let record = self.records.get(&source).unwrap_or(&nothing);
         SourceStatus {
             source,
-            addresses: self.entries.values().filter(|e| e.source == source).count(),
-            found: health.map_or(0, |health| health.found),
-            last_success: health.and_then(|health| health.last_success),
-            last_error: health.and_then(|health| health.last_error.clone()),
+            health: if serves { Health::Good } else { record.health() },
+            addresses: of_source().count(),
+            found: record.found,
+            last_success: record.last_success,
+            last_answer: record.last_answer,
+            last_error: record.last_error.clone(),
+        }
+    }
+}
+
+impl Record {
+    fn health(&self) -> Health {
+        match (self.last_success, &self.last_error) {
+            (Some(success), Some((error, _))) if success < *error => Health::Failing,
+            (Some(_), _) => Health::Good,
+            (None, Some(_)) => Health::Failing,
+            (None, None) if self.enabled => Health::Quiet,
+            (None, None) => Health::Off,
         }
     }
 }

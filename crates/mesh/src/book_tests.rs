@@ -26,6 +26,10 @@ impl Scene {
         std::iter::from_fn(|| self.book.next_dial(|_| false, now)).collect()
     }
 
+    fn source(&self, source: Source) -> SourceStatus {
+        self.book.source(source, &|_: &PeerId| false)
+    }
+
     fn fail(&mut self, n: u16) -> Option<PeerId> {
         self.book.failed(&address(n), &Failure::Unreachable("refused".into()), 0.5, self.now)
     }
@@ -75,7 +79,7 @@ fn strangers_on_the_lan_are_left_alone_and_then_forgotten() {
     assert_eq!(pauses.last(), Some(&300_000));
     assert_eq!(scene.dials().len(), 1);
     scene.fail(1);
-    assert_eq!(scene.book.source(Source::Mdns).addresses, 0);
+    assert_eq!(scene.source(Source::Mdns).addresses, 0);
 }
 
 #[test]
@@ -131,7 +135,7 @@ fn this_node_does_not_dial_itself() {
     scene.book.failed(&address(2), &Failure::Own, 0.5, scene.now);
     scene.now += Duration::from_secs(60);
     assert_eq!(scene.dials(), []);
-    assert!(scene.book.sources().iter().all(|source| source.last_error.is_none()));
+    assert!(scene.book.sources(|_| false).iter().all(|source| source.last_error.is_none()));
 }
 
 #[test]
@@ -143,7 +147,7 @@ fn another_peer_at_an_address_is_noted() {
     scene.book.failed(&address(1), &Failure::OtherPeer(found), 0.5, scene.now);
     scene.now += FIRST_PAUSE * 2;
     assert_eq!(scene.dials(), [Dial { peer: Some(found), addresses: vec![address(1)] }]);
-    let error = scene.book.source(Source::Remembered).last_error.unwrap().1;
+    let error = scene.source(Source::Remembered).last_error.unwrap().1;
     assert!(error.contains(&found.to_string()), "{error}");
 }
 
@@ -180,4 +184,41 @@ fn what_a_source_takes_back_is_gone_unless_it_worked() {
     scene.book.succeeded(&address(2), peer, scene.now);
     (1..=2).for_each(|n| scene.book.retract(&address(n), Source::Mdns));
     assert!(!scene.book.entries.contains_key(&address(1)) && scene.book.entries.contains_key(&address(2)));
+}
+
+#[test]
+fn the_health_of_a_source_is_that_of_its_latest_word_or_of_the_member_that_it_led_to() {
+    let mut scene = Scene::new();
+    let peer = PeerId::random();
+    let health = |scene: &Scene| scene.source(Source::Static).health;
+    assert_eq!(health(&scene), Health::Off);
+    scene.learn(1, None, Source::Static);
+    scene.learn(2, None, Source::Static);
+    assert_eq!(health(&scene), Health::Quiet);
+    scene.fail(1);
+    assert_eq!(health(&scene), Health::Failing);
+    scene.now += Duration::from_secs(1);
+    scene.book.succeeded(&address(2), peer, scene.now);
+    assert_eq!(health(&scene), Health::Good);
+    scene.now += Duration::from_secs(1);
+    scene.fail(1);
+    assert_eq!(health(&scene), Health::Failing);
+    let connected = |other: &PeerId| *other == peer;
+    assert_eq!(scene.book.source(Source::Static, &connected).health, Health::Good, "one dead address is no matter");
+    assert_eq!(scene.source(Source::Mdns).health, Health::Off);
+}
+
+#[test]
+fn the_dead_addresses_of_one_source_delay_no_other_source() {
+    let mut scene = Scene::new();
+    (0..50).for_each(|n| scene.learn(n, None, Source::Static));
+    (50..100).for_each(|n| scene.learn(n, Some(PeerId::random()), Source::Mdns));
+    assert!(scene.dials().len() <= MAX_DIALS + 1, "nobody answers, and they take their time");
+    for (n, source) in [(200, Source::Remembered), (201, Source::Dns), (202, Source::Kademlia)] {
+        scene.learn(n, None, source);
+        let dials = scene.dials();
+        assert_eq!(dials, [Dial { peer: None, addresses: vec![address(n)] }], "{source:?}");
+    }
+    scene.learn(203, None, Source::Remembered);
+    assert_eq!(scene.dials(), [], "one is enough while there is no room");
 }

@@ -22,6 +22,7 @@ mod identity;
 mod interfaces;
 mod letters;
 mod mesh;
+mod others;
 mod replay;
 mod resolve;
 mod status;
@@ -32,7 +33,7 @@ mod workers;
 pub use config::{Config, ConfigError, Fault as AddressFault, Problem};
 pub use identity::{Author, Fault as IdentityFault, Identity, IdentityError, Provenance, is_genuine};
 pub use mesh::{AskError, Event, Full, Mesh, Remembered, Replier, StartError, start};
-pub use status::{Counters, Peer, Source, SourceStatus, Status};
+pub use status::{Counters, Health, Other, OtherKind, Peer, Source, SourceStatus, Status};
 
 #[cfg(test)]
 mod tests;

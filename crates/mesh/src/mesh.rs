@@ -195,6 +195,7 @@ pub async fn start(
     let mut core = Core::new(blueprint, (commands, weak.clone()), event_sender, intake, status_sender);
     core.learn_configured(plan.addresses);
     core.learn_remembered(addresses_of(remembered));
+    core.expect_names(&plan.names);
     let swarm = core.first_swarm()?;
     plan.names.into_iter().for_each(|name| drop(tokio::spawn(crate::resolve::follow(name, weak.clone()))));
     workers::spawn_outlet(current.clone(), topic(current).hash(), to_seal, command_sender.clone());

@@ -10,10 +10,12 @@ mod requests;
 
 use crate::behaviour::{self, Behaviour};
 use crate::book::Book;
+use crate::config::Name;
 use crate::connections::{Connections, PATROL};
 use crate::gate::{Gate, Plea};
 use crate::identity::member_id;
 use crate::mesh::{Event, StartError};
+use crate::others::Others;
 use crate::resolve::Resolved;
 use crate::status::{Counters, Peer, Source, Status};
 use crate::transport;
@@ -119,6 +121,7 @@ pub(crate) struct Core {
     intake: mpsc::Sender<Gossiped>,
     status: watch::Sender<Status>,
     book: Book,
+    others: Others,
     members: BTreeMap<PeerId, Member>,
     outbox: VecDeque<Event>,
     serving: Arc<Semaphore>,
@@ -159,7 +162,11 @@ impl Core {
         intake: mpsc::Sender<Gossiped>,
         status: watch::Sender<Status>,
     ) -> Self {
-        let book = Book::new(blueprint.keypair.public().to_peer_id());
+        let mut book = Book::new(blueprint.keypair.public().to_peer_id());
+        [Source::Kademlia, Source::Identify, Source::Inbound].into_iter().for_each(|source| book.enable(source));
+        if blueprint.mdns {
+            book.enable(Source::Mdns);
+        }
         Core {
             blueprint,
             commands,
@@ -168,6 +175,7 @@ impl Core {
             intake,
             status,
             book,
+            others: Others::default(),
             members: BTreeMap::new(),
             outbox: VecDeque::new(),
             serving: Arc::new(Semaphore::new(MAX_SERVING)),
@@ -178,6 +186,13 @@ impl Core {
     pub(crate) fn learn_configured(&mut self, addresses: Vec<(Multiaddr, Option<PeerId>)>) {
         let now = Instant::now();
         addresses.into_iter().for_each(|(address, peer)| self.book.learn(address, peer, Source::Static, now));
+    }
+
+    /// Notes that names are to be resolved.
+    pub(crate) fn expect_names(&mut self, names: &[Name]) {
+        if !names.is_empty() {
+            self.book.enable(Source::Dns);
+        }
     }
 
     pub(crate) fn learn_remembered(&mut self, addresses: Vec<(Multiaddr, PeerId)>) {
@@ -462,7 +477,8 @@ impl<'a> Task<'a> {
                 peer_id: local.to_string(),
                 listen_addrs,
                 peers: self.peers(),
-                sources: self.core.book.sources(),
+                sources: self.core.book.sources(|peer| self.connections.contains(peer)),
+                others: self.core.others.list(Instant::now()),
                 counters: self.core.counters,
             };
             self.core.status.send_replace(status);

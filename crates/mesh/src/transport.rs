@@ -1,7 +1,7 @@
 //! TCP, Noise, yamux, the membership gate after them, and the antechamber around all.
 
 use crate::antechamber::Antechamber;
-use crate::gate::{Gate, GateError};
+use crate::gate::{Gate, Refusal};
 use libp2p::PeerId;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::{Boxed, DialOpts, ListenerId, PortUse, TransportError, TransportEvent};
@@ -40,9 +40,9 @@ fn gated(transport: Boxed<(PeerId, StreamMuxerBox)>, gate: Gate) -> Boxed<(PeerI
 }
 
 /// What the gate said, if it was the gate that refused.
-pub(crate) fn refusal(error: &io::Error) -> Option<&GateError> {
+pub(crate) fn refusal(error: &io::Error) -> Option<&Refusal> {
     let inner = error.get_ref()?;
-    if let Some(Either::Right(refusal)) = inner.downcast_ref::<Either<io::Error, GateError>>() {
+    if let Some(Either::Right(refusal)) = inner.downcast_ref::<Either<io::Error, Refusal>>() {
         return Some(refusal);
     }
     // Each boxing of a transport wraps its errors once more.

@@ -4,7 +4,7 @@ use super::{Member, Task, Waiting};
 use crate::book::{Dial, Failure};
 use crate::config::{is_ip_and_tcp, split_peer};
 use crate::connections::{Connection, Ruling};
-use crate::gate::{GateError, Plea};
+use crate::gate::{GateError, Plea, Refusal};
 use crate::interfaces::ContainerNetworks;
 use crate::mesh::Event;
 use crate::resolve::Resolved;
@@ -90,11 +90,21 @@ impl Task<'_> {
     fn addresses_failed(&mut self, errors: &[(Multiaddr, TransportError<io::Error>)], now: Instant) {
         for (address, error) in errors {
             let failure = failure(error);
-            if matches!(failure, Failure::Stranger(_)) {
-                self.core.counters.strangers += 1;
+            if let TransportError::Other(error) = error
+                && let Some(refusal) = refusal(error)
+            {
+                self.note_other(refusal, address.clone(), now);
             }
             self.address_failed(address, &failure, now);
         }
+    }
+
+    fn note_other(&mut self, Refusal { peer, error }: &Refusal, mut address: Multiaddr, now: Instant) {
+        let Some(kind) = error.kind() else { return };
+        split_peer(&mut address);
+        let source = self.core.book.source_of(&address).unwrap_or(Source::Kademlia);
+        self.core.counters.strangers += 1;
+        self.core.others.met(*peer, address, source, kind, now);
     }
 
     fn address_failed(&mut self, address: &Multiaddr, failure: &Failure, now: Instant) {
@@ -174,6 +184,7 @@ impl Task<'_> {
         tracing::info!(%peer, inbound, "a member joined");
         let addresses = self.dialable(&peer);
         member.told.clone_from(&addresses);
+        self.core.others.joined(&peer);
         self.core.tell(Event::Joined { member: member.member, addresses });
         self.core.members.insert(peer, member);
         self.walk_soon(now);
@@ -240,6 +251,7 @@ impl Task<'_> {
 
     pub(super) fn on_announced(&mut self, announced: Vec<(PeerId, Multiaddr)>) {
         let (now, networks) = (Instant::now(), ContainerNetworks::read());
+        self.core.book.answered(Source::Mdns, now);
         for (peer, mut address) in announced.into_iter().take(MAX_ANNOUNCED) {
             split_peer(&mut address);
             if is_ip_and_tcp(&address) && networks.is_useful(&address) {
@@ -260,6 +272,7 @@ impl Task<'_> {
         let now = Instant::now();
         match addresses {
             Ok(addresses) => {
+                self.core.book.answered(Source::Dns, now);
                 addresses.into_iter().for_each(|address| self.core.book.learn(address, peer, Source::Dns, now));
             }
             Err(error) => {
@@ -289,6 +302,9 @@ impl Task<'_> {
             Ok(kad::GetClosestPeersOk { peers, .. }) | Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,
         };
         let now = Instant::now();
+        if !peers.is_empty() {
+            self.core.book.answered(Source::Kademlia, now);
+        }
         for kad::PeerInfo { peer_id, addrs } in peers {
             for mut address in addrs.into_iter().take(MAX_TOLD) {
                 split_peer(&mut address);
@@ -305,7 +321,7 @@ fn failure(error: &TransportError<io::Error>) -> Failure {
     match error {
         TransportError::MultiaddrNotSupported(_) => Failure::Unreachable("no transport for this address".to_owned()),
         TransportError::Other(error) => match refusal(error) {
-            Some(GateError::Redundant(peer)) => Failure::Redundant(*peer),
+            Some(Refusal { error: GateError::Redundant(peer), .. }) => Failure::Redundant(*peer),
             Some(refusal) => Failure::Stranger(refusal.to_string()),
             None => Failure::Unreachable(root_cause(error).to_string()),
         },

@@ -2,8 +2,9 @@
 
 use super::Task;
 use crate::behaviour::BehaviourEvent;
-use crate::gate::GateError;
+use crate::gate::Refusal;
 use crate::mesh::Event;
+use crate::status::Source;
 use crate::transport::refusal;
 use libp2p::core::transport::{ListenerId, TransportError};
 use libp2p::multiaddr::Protocol;
@@ -77,9 +78,11 @@ impl Task<'_> {
     fn on_refused(&mut self, from: &Multiaddr, error: &ListenError) {
         tracing::debug!(%from, %error, "refused a connection");
         if let ListenError::Transport(TransportError::Other(error)) = error
-            && refusal(error).is_some_and(|refusal| !matches!(refusal, GateError::Redundant(_)))
+            && let Some(Refusal { peer, error }) = refusal(error)
+            && let Some(kind) = error.kind()
         {
             self.core.counters.strangers += 1;
+            self.core.others.met(*peer, from.clone(), Source::Inbound, kind, Instant::now());
             self.changed = true;
         }
     }

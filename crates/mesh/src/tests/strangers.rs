@@ -1,7 +1,7 @@
 //! Who does not hold the secret never becomes a connection, and keeps no member out.
 
 use super::cluster::{Node, PATIENCE, Setup, eventually, within};
-use crate::{Event, transport};
+use crate::{Event, OtherKind, Source, transport};
 use futures::StreamExt;
 use libp2p::identity::Keypair;
 use libp2p::swarm::SwarmEvent;
@@ -56,6 +56,12 @@ async fn another_secret_is_another_mesh_whoever_dials() {
     let status = third.mesh.status();
     let error = status.sources.iter().find_map(|source| source.last_error.clone()).unwrap().1;
     assert!(error.contains("another mesh"), "{error}");
+    let named =
+        |node: &Node| node.mesh.status().others.into_iter().map(|met| (met.address, met.kind)).collect::<Vec<_>>();
+    assert_eq!(named(&other), [(node.bare_address(), OtherKind::OtherMesh)]);
+    assert_eq!(named(&third), [(other.bare_address(), OtherKind::OtherMesh)]);
+    let met = &node.mesh.status().others[0];
+    assert_eq!((met.peer_id.as_str(), met.source), (other.identity.peer_id().as_str(), Source::Inbound));
     assert!(other.mesh.members().is_empty() && third.mesh.members().is_empty());
     only_members_join(node).await;
 }
