@@ -6,9 +6,11 @@ use crate::status::{Health, Source, SourceStatus};
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 use std::time::{Duration, Instant};
 
-/// Addresses kept. When full, an address that never worked makes room; where all did, the new one is not kept.
+/// Addresses kept. When full, one that never worked makes room; else one that fails, the longest failing first, unless the new
+/// one is hearsay. Where there is none either, the new one is not kept.
 const MAX_ADDRESSES: usize = 1024;
 /// Addresses kept of one peer, but those in the settings.
 const MAX_ADDRESSES_OF_PEER: usize = 6;
@@ -24,16 +26,27 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE_PROVEN: Duration = Duration::from_secs(2);
 /// How long an address counts as having worked lately.
 const PROVEN_FOR: Duration = Duration::from_secs(600);
-/// The longest pause before an address of the settings or of a member is tried again.
+/// The longest pause before an address of the settings is tried again.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// The longest pause before an address of a member is tried again that has been away for long: the other half of a mesh that
+/// was cut in two is found again after it.
+const MAX_PAUSE_MEMBER: Duration = Duration::from_secs(60);
 /// The longest pause before an address that anybody may have announced is tried again.
 const MAX_PAUSE_DOUBTFUL: Duration = Duration::from_secs(300);
 /// Pause where there was no room for the dial here, or another connection came up.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
 /// Pause before an address that turned out to be this node's own is tried again: the address may change hands.
 const OWN_PAUSE: Duration = Duration::from_secs(600);
-/// Failures in a row after which an address that never worked is forgotten, unless it stands in the settings.
+/// Failures in a row after which hearsay that never worked is forgotten.
 const MAX_FAILURES: u32 = 20;
+/// After this long without success any address is forgotten but those of the settings.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// A connection that ends sooner than this was a failure: the other end has no room, or throws this node out.
+const SHORT_LIFE: Duration = Duration::from_secs(2);
+/// Failures in a row after which a member counts as having been away: when it is back, others may be too.
+const FAILURES_OF_THE_AWAY: u32 = 4;
+/// With fewer neighbours than this, of those that are known, a node may be cut off from the mesh.
+const FEW_NEIGHBOURS: usize = 4;
 /// Failures in a row after which a peer should not be told to others any more.
 const FAILURES_OF_THE_GONE: u32 = 5;
 
@@ -66,9 +79,17 @@ struct Entry {
     peer: Option<PeerId>,
     source: Source,
     failures: u32,
+    /// Connections in a row that ended soon.
+    flaps: u32,
     not_before: Instant,
     worked_at: Option<Instant>,
+    /// When it was learned, or worked last.
+    since: Instant,
     dialling: bool,
+    /// Its name has it no more.
+    vanished: bool,
+    /// A number at random, but always the same on this node: so that not all nodes dial in one order.
+    rank: u64,
 }
 
 impl Entry {
@@ -77,8 +98,23 @@ impl Entry {
         self.worked_at.is_none() && matches!(self.source, Source::Mdns | Source::Kademlia)
     }
 
+    /// Whether the settings have it, or a name in them.
     fn is_set(&self) -> bool {
-        self.source == Source::Static
+        matches!(self.source, Source::Static | Source::Dns | Source::Dnsaddr)
+    }
+
+    fn is_given_up(&self, now: Instant) -> bool {
+        let hearsay = self.is_doubtful() && self.failures >= MAX_FAILURES;
+        !self.is_set() && (hearsay || self.failures > 0 && now.duration_since(self.since) > FORGOTTEN_AFTER)
+    }
+
+    /// What is tried first: what has not failed, in an order of this node's own; then what is due for longest.
+    fn order(&self, now: Instant) -> (bool, u64) {
+        if self.failures == 0 {
+            return (false, self.rank);
+        }
+        let overdue = u64::try_from(now.saturating_duration_since(self.not_before).as_millis()).unwrap_or(u64::MAX);
+        (true, u64::MAX - overdue)
     }
 
     fn max_pause(&self, now: Instant) -> Duration {
@@ -86,8 +122,10 @@ impl Entry {
             MAX_PAUSE_PROVEN
         } else if self.is_doubtful() {
             MAX_PAUSE_DOUBTFUL
-        } else {
+        } else if self.is_set() {
             MAX_PAUSE
+        } else {
+            MAX_PAUSE_MEMBER
         }
     }
 }
@@ -120,15 +158,31 @@ impl Book {
         if peer == Some(self.local) {
             return;
         }
+        self.enable(source);
         if let Some(entry) = self.entries.get_mut(&address) {
             entry.peer = entry.peer.or(peer);
-            return;
-        }
-        self.enable(source);
-        if self.has_room_for(peer, source) {
-            let entry = Entry { peer, source, failures: 0, not_before: now, worked_at: None, dialling: false };
+            entry.vanished &= entry.source != source;
+        } else if self.has_room_for(peer, source) {
+            let entry = Entry {
+                peer,
+                source,
+                failures: 0,
+                flaps: 0,
+                not_before: now,
+                worked_at: None,
+                since: now,
+                dialling: false,
+                vanished: false,
+                rank: self.rank(&address),
+            };
             self.entries.insert(address, entry);
         }
+    }
+
+    fn rank(&self, address: &Multiaddr) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        (self.local, address).hash(&mut hasher);
+        hasher.finish()
     }
 
     fn has_room_for(&mut self, peer: Option<PeerId>, source: Source) -> bool {
@@ -138,13 +192,40 @@ impl Book {
         if peer.is_some() && self.entries.values().filter(|e| e.peer == peer).count() >= MAX_ADDRESSES_OF_PEER {
             return false;
         }
-        self.entries.len() < MAX_ADDRESSES || self.forget_worst()
+        self.entries.len() < MAX_ADDRESSES || self.forget_worst(matches!(source, Source::Mdns | Source::Kademlia))
     }
 
-    fn forget_worst(&mut self) -> bool {
-        let evictable = self.entries.iter().filter(|(_, e)| !e.dialling && !e.is_set() && e.worked_at.is_none());
-        let worst = evictable.max_by_key(|(_, e)| (e.is_doubtful(), e.failures)).map(|(address, _)| address.clone());
+    fn forget_worst(&mut self, for_hearsay: bool) -> bool {
+        let useless = |e: &Entry| e.worked_at.is_none() || !for_hearsay && e.failures > 0;
+        let is_evictable = |e: &Entry| !e.dialling && e.source != Source::Static && useless(e);
+        let badness = |e: &Entry| (e.worked_at.is_none(), e.is_doubtful(), e.failures, std::cmp::Reverse(e.since));
+        let evictable = self.entries.iter().filter(|(_, e)| is_evictable(e));
+        let worst = evictable.max_by_key(|(_, e)| badness(e)).map(|(address, _)| address.clone());
         worst.is_some_and(|address| self.entries.remove(&address).is_some())
+    }
+
+    /// The name that an address came from has it no more: it is forgotten, at once or when its member leaves.
+    pub(crate) fn vanish(&mut self, address: &Multiaddr, source: Source, connected: impl Fn(&PeerId) -> bool) {
+        let Some(entry) = self.entries.get_mut(address).filter(|e| e.source == source) else { return };
+        entry.vanished = true;
+        if !entry.dialling && !entry.peer.as_ref().is_some_and(connected) {
+            self.entries.remove(address);
+        }
+    }
+
+    /// Makes every address due within `limit`, hearsay that never worked excepted: something has changed for the better.
+    pub(crate) fn hurry(&mut self, limit: Duration, now: Instant) {
+        for entry in self.entries.values_mut().filter(|e| !e.is_doubtful()) {
+            let fraction = f64::from((entry.rank >> 32) as u32) / f64::from(u32::MAX);
+            entry.not_before = entry.not_before.min(now + limit.mul_f64(fraction));
+        }
+    }
+
+    /// Whether a node with so many neighbours should have more: fewer than four, and it knows of others.
+    pub(crate) fn is_lonely(&self, neighbours: usize) -> bool {
+        let known: BTreeSet<&PeerId> = self.entries.values().filter_map(|e| e.peer.as_ref()).collect();
+        let nameless = self.entries.values().filter(|e| e.peer.is_none()).count();
+        neighbours < FEW_NEIGHBOURS.min(known.len() + nameless)
     }
 
     /// A source takes an address back. One that worked stays.
@@ -166,7 +247,7 @@ impl Book {
         let has_room = |e: &Entry| of(e) == 0 || !(full || full_of_doubtful && e.is_doubtful());
         let due = |e: &Entry| e.not_before <= now && has_room(e);
         let candidates = self.idle(&connected).filter(|(_, e)| due(e));
-        let first = candidates.min_by_key(|(_, e)| (of(e), e.not_before));
+        let first = candidates.min_by_key(|(_, e)| (of(e), e.order(now)));
         let (address, peer) = first.map(|(address, e)| (address.clone(), e.peer))?;
         let addresses = match peer {
             Some(_) => {
@@ -193,15 +274,17 @@ impl Book {
         self.entries.iter().filter(move |(_, e)| !e.dialling && !e.peer.as_ref().is_some_and(&busy))
     }
 
-    /// A dial reached `peer` at `address`.
-    pub(crate) fn succeeded(&mut self, address: &Multiaddr, peer: PeerId, now: Instant) {
+    /// A dial reached `peer` at `address`. True if the member had been away.
+    pub(crate) fn succeeded(&mut self, address: &Multiaddr, peer: PeerId, now: Instant) -> bool {
         // Kademlia dials by itself, addresses that the book may not know.
         self.learn(address.clone(), Some(peer), Source::Kademlia, now);
-        let Some(entry) = self.entries.get_mut(address) else { return };
-        *entry =
-            Entry { peer: Some(peer), failures: 0, not_before: now, worked_at: Some(now), dialling: false, ..*entry };
+        let Some(entry) = self.entries.get_mut(address) else { return false };
+        let was_away = entry.worked_at.is_some() && entry.failures >= FAILURES_OF_THE_AWAY;
+        (entry.peer, entry.worked_at, entry.since) = (Some(peer), Some(now), now);
+        (entry.not_before, entry.failures, entry.dialling) = (now, 0, false);
         let source = entry.source;
         self.found(source, now);
+        was_away
     }
 
     /// `address` was part of a dial that ended at another address of the same peer.
@@ -245,7 +328,7 @@ impl Book {
             }
         }
         let gone = entry.peer.filter(|_| entry.failures >= FAILURES_OF_THE_GONE);
-        if entry.failures >= MAX_FAILURES && !entry.is_set() && entry.worked_at.is_none() {
+        if entry.is_given_up(now) || entry.vanished {
             self.entries.remove(address);
         }
         if let Some(text) = failure.text(address) {
@@ -254,11 +337,23 @@ impl Book {
         gone
     }
 
-    /// The peer's connection ended: its addresses are due soon, each from the shortest pause on.
-    pub(crate) fn lost(&mut self, peer: &PeerId, now: Instant) {
+    /// The peer's connection ended after `lived`: its addresses are due soon, each from the shortest pause on. After several
+    /// that were short the pauses grow, as after failures.
+    pub(crate) fn lost(&mut self, peer: &PeerId, lived: Duration, jitter: f64, now: Instant) {
+        self.entries.retain(|_, e| !e.vanished || e.peer.as_ref() != Some(peer));
         for entry in self.entries.values_mut().filter(|e| e.peer.as_ref() == Some(peer)) {
-            entry.failures = 0;
-            entry.not_before = now + FIRST_PAUSE;
+            entry.flaps = if lived < SHORT_LIFE { entry.flaps.saturating_add(1) } else { 0 };
+            entry.failures = entry.flaps;
+            entry.worked_at = entry.worked_at.map(|_| now);
+            entry.since = now;
+            entry.not_before = now + pause(entry, jitter, now);
+        }
+    }
+
+    /// This node let the peer go, having enough others.
+    pub(crate) fn released(&mut self, peer: &PeerId, now: Instant) {
+        for entry in self.entries.values_mut().filter(|e| e.peer.as_ref() == Some(peer)) {
+            entry.not_before = now + MAX_PAUSE_MEMBER;
         }
     }
 
@@ -347,10 +442,10 @@ impl Failure {
     }
 }
 
-/// Doubles with each failure, between three and five quarters of that.
+/// Doubles with each failure, between half and one and a half times that: many nodes may have failed in the same moment.
 fn pause(entry: &Entry, jitter: f64, now: Instant) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(1 << entry.failures.saturating_sub(1).min(16));
-    doubled.min(entry.max_pause(now)).mul_f64(0.75 + jitter / 2.0)
+    doubled.min(entry.max_pause(now)).mul_f64(0.5 + jitter)
 }
 
 /// The IP address at the start of a multiaddr.

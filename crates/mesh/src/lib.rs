@@ -18,6 +18,7 @@ mod codec;
 mod config;
 mod connections;
 mod gate;
+mod growth;
 mod identity;
 mod interfaces;
 mod letters;

@@ -150,6 +150,8 @@ pub struct Peer {
 /// What has happened since the start. Each counts what its name says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
+    /// Addresses that were dialled and led nowhere, or to somebody else.
+    pub dials_failed: u64,
     /// Connections refused at the gate, in either direction: other meshes, foreign programs.
     pub strangers: u64,
     /// Gossip messages sent.

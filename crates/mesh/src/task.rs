@@ -10,13 +10,13 @@ mod requests;
 
 use crate::behaviour::{self, Behaviour};
 use crate::book::Book;
-use crate::config::Name;
 use crate::connections::{Connections, PATROL};
 use crate::gate::{Gate, Plea};
+use crate::growth::Growth;
 use crate::identity::member_id;
 use crate::mesh::{Event, StartError};
 use crate::others::Others;
-use crate::resolve::Resolved;
+use crate::resolve::{Resolved, Target};
 use crate::status::{Counters, Peer, Source, Status};
 use crate::transport;
 use crate::workers::Gossiped;
@@ -30,13 +30,15 @@ use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{OutboundRequestId, ResponseChannel};
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId, Swarm};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+use dialling::COMPANY;
 
 /// A connection that nobody uses is closed after this. Gossip uses every one.
 const IDLE: Duration = Duration::from_secs(60);
@@ -48,6 +50,8 @@ const MAX_SERVING_ONE: usize = 64;
 const MAX_OUTBOX: usize = 4096;
 /// Connections at the gate that wait to hear whether they are wanted. When full, they wait longer.
 const PLEAS: usize = 64;
+/// First dials are spread over this. A first member within a second has room for it.
+const SPREAD: Duration = Duration::from_millis(100);
 /// Before a panicked task starts again.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// How long goodbyes may take.
@@ -71,6 +75,12 @@ pub(crate) enum Command {
     /// Panic.
     #[cfg(test)]
     Panic,
+    /// Listen there too.
+    #[cfg(test)]
+    Listen(Multiaddr),
+    /// Close the connections to these.
+    #[cfg(test)]
+    Disconnect(Vec<PeerId>),
     /// Tell who stands in Kademlia's routing table, and Kademlia's mode.
     #[cfg(test)]
     ShowTable(oneshot::Sender<(Vec<PeerId>, libp2p::kad::Mode)>),
@@ -110,6 +120,7 @@ pub(crate) struct Blueprint {
     /// Once bound, with the ports that were got.
     pub(crate) listen: Vec<Multiaddr>,
     pub(crate) mdns: bool,
+    pub(crate) growth: Growth,
 }
 
 /// What outlives a panic.
@@ -184,20 +195,20 @@ impl Core {
     }
 
     pub(crate) fn learn_configured(&mut self, addresses: Vec<(Multiaddr, Option<PeerId>)>) {
-        let now = Instant::now();
-        addresses.into_iter().for_each(|(address, peer)| self.book.learn(address, peer, Source::Static, now));
-    }
-
-    /// Notes that names are to be resolved.
-    pub(crate) fn expect_names(&mut self, names: &[Name]) {
-        if !names.is_empty() {
-            self.book.enable(Source::Dns);
+        for (address, peer) in addresses {
+            self.book.learn(address, peer, Source::Static, soon());
         }
     }
 
+    /// Notes that names are to be resolved.
+    pub(crate) fn expect(&mut self, targets: &[Target]) {
+        targets.iter().for_each(|target| self.book.enable(target.source()));
+    }
+
     pub(crate) fn learn_remembered(&mut self, addresses: Vec<(Multiaddr, PeerId)>) {
-        let now = Instant::now();
-        addresses.into_iter().for_each(|(address, peer)| self.book.learn(address, Some(peer), Source::Remembered, now));
+        for (address, peer) in addresses {
+            self.book.learn(address, Some(peer), Source::Remembered, soon());
+        }
     }
 
     /// A swarm that listens on every address, or the reason why not.
@@ -221,6 +232,8 @@ impl Core {
         let local = keypair.public().to_peer_id();
         let gate = Gate { local, rings: rings.clone(), transport: Transport::Tcp, pleas: sender };
         let transport = transport::build(keypair, gate)?;
+        #[cfg(test)]
+        let transport = libp2p::Transport::boxed(crate::tests::cut::Cuttable::new(transport, local));
         let (behaviour, error) = behaviour::build(keypair, rings, *mdns);
         if let Some(error) = error {
             tracing::warn!(%error, "members on the LAN cannot be looked for");
@@ -235,7 +248,7 @@ impl Core {
         self.counters.restarts += 1;
         let now = Instant::now();
         for (peer, member) in std::mem::take(&mut self.members) {
-            self.book.lost(&peer, now);
+            self.book.lost(&peer, now.duration_since(member.since), rand::random(), now);
             self.tell(Event::Left { member: member.member });
         }
         self.book.nothing_under_way();
@@ -255,6 +268,11 @@ impl Core {
             let _ = self.events.try_send(event);
         }
     }
+}
+
+/// A moment of the next few: so that nodes which start together don't dial the same address together.
+pub(crate) fn soon() -> Instant {
+    Instant::now() + SPREAD.mul_f64(rand::random())
 }
 
 /// Whether a port is free. libp2p's listeners share a port with any other of the same user (`SO_REUSEPORT`), so that a second
@@ -310,6 +328,8 @@ struct Task<'a> {
     /// Connections at the gate that wait for an older one to close.
     waiting: Vec<Waiting>,
     dials: BTreeMap<ConnectionId, Vec<Multiaddr>>,
+    /// Members that this node is letting go.
+    released: BTreeSet<PeerId>,
     asks: HashMap<OutboundRequestId, (PeerId, Answer)>,
     /// Gossip that waits for a new member's subscription.
     held: VecDeque<Held>,
@@ -333,6 +353,7 @@ struct Held {
 struct Timers {
     patrol: Instant,
     walk: Instant,
+    company: Instant,
     dial: Option<Instant>,
 }
 
@@ -352,10 +373,11 @@ impl<'a> Task<'a> {
             connections,
             waiting: Vec::new(),
             dials: BTreeMap::new(),
+            released: BTreeSet::new(),
             asks: HashMap::new(),
             held: VecDeque::new(),
             listeners: built.listeners,
-            timers: Timers { patrol: now, walk: now + Duration::from_secs(1), dial: Some(now) },
+            timers: Timers { patrol: now, walk: now + Duration::from_secs(1), company: now + COMPANY, dial: Some(now) },
             changed: true,
         }
     }
@@ -414,6 +436,7 @@ impl<'a> Task<'a> {
                 self.swarm.close_connection(id);
             }
             self.listen_again();
+            self.balance(now);
             self.let_waiting_in(now);
         }
         if now >= self.timers.walk {
@@ -441,6 +464,14 @@ impl<'a> Task<'a> {
             None => return Next::Stop(None),
             #[cfg(test)]
             Some(Command::Panic) => panic!("asked to"),
+            #[cfg(test)]
+            Some(Command::Listen(address)) => drop(self.swarm.listen_on(address)),
+            #[cfg(test)]
+            Some(Command::Disconnect(peers)) => {
+                for peer in peers {
+                    let _ = self.swarm.disconnect_peer_id(peer);
+                }
+            }
             #[cfg(test)]
             Some(Command::ShowTable(table)) => {
                 let kademlia = &mut self.swarm.behaviour_mut().kademlia;

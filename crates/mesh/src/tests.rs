@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cluster;
+mod crowd;
+pub(crate) mod cut;
 mod finding;
 mod gossip;
 mod hostile;
+pub(crate) mod nameserver;
 mod requests;
 mod resilience;
 mod strangers;

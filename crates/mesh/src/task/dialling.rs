@@ -5,9 +5,10 @@ use crate::book::{Dial, Failure};
 use crate::config::{is_ip_and_tcp, split_peer};
 use crate::connections::{Connection, Ruling};
 use crate::gate::{GateError, Plea, Refusal};
+use crate::growth::SETTLED;
 use crate::interfaces::ContainerNetworks;
 use crate::mesh::Event;
-use crate::resolve::Resolved;
+use crate::resolve::{Found, Resolved};
 use crate::status::Source;
 use crate::transport::refusal;
 use libp2p::core::ConnectedPoint;
@@ -19,9 +20,6 @@ use std::error::Error;
 use std::io;
 use std::time::{Duration, Instant};
 
-/// This node dials until it is connected to as many members; more may come in. Below it every node knows every other, so that
-/// each can ask any owner directly.
-const TARGET_DEGREE: usize = 64;
 /// Addresses told of one member, and taken from what a member says of itself or of another.
 const MAX_TOLD: usize = 3;
 /// Announced addresses taken from one multicast answer.
@@ -31,21 +29,48 @@ const MAX_ANNOUNCED: usize = 64;
 const CLOSING: Duration = Duration::from_secs(1);
 /// Between lookups in Kademlia for members that no other source has told.
 const WALK: Duration = Duration::from_secs(30);
+/// Between looks at whether there are too few members.
+pub(super) const COMPANY: Duration = Duration::from_secs(10);
+/// When a member is back that had been away, or this node has a new address, all others are tried within this.
+pub(super) const BACK: Duration = Duration::from_secs(2);
 /// Before the lookup that follows a new member: others may join in the same moment.
 const WALK_SOON: Duration = Duration::from_millis(200);
 
 impl Task<'_> {
-    /// Dials what is due.
+    /// Dials what is due, as fast as this node grows.
     pub(super) fn dial(&mut self) {
         let now = Instant::now();
-        self.timers.dial = None;
-        while self.connections.len() + self.dials.len() < TARGET_DEGREE {
+        loop {
+            let at = self.core.blueprint.growth.next(self.connections.len(), self.dials.len(), now);
             let connections = &self.connections;
-            let Some(dial) = self.core.book.next_dial(|peer| connections.contains(peer), now) else {
-                self.timers.dial = self.core.book.next_due(|peer| connections.contains(peer), now);
+            let connected = |peer: &PeerId| connections.contains(peer);
+            if at > now {
+                self.timers.dial = Some(at);
+                return;
+            }
+            let Some(dial) = self.core.book.next_dial(connected, now) else {
+                self.timers.dial = self.core.book.next_due(connected, now);
                 return;
             };
+            self.core.blueprint.growth.dialled(rand::random(), now);
             self.dial_one(dial, now);
+        }
+    }
+
+    /// Lets members go where there are too many, and tries everybody again where there are too few.
+    pub(super) fn balance(&mut self, now: Instant) {
+        let excess = self.core.blueprint.growth.excess(self.connections.len());
+        for peer in self.connections.some_settled(excess, SETTLED, &mut rand::rng(), now) {
+            tracing::debug!(%peer, "letting a member go: there are enough");
+            self.released.insert(peer);
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        if now >= self.timers.company {
+            self.timers.company = now + COMPANY;
+            if self.core.book.is_lonely(self.connections.len()) {
+                self.core.book.hurry(COMPANY, now);
+                self.dial();
+            }
         }
     }
 
@@ -111,6 +136,9 @@ impl Task<'_> {
         let mut address = address.clone();
         split_peer(&mut address);
         tracing::debug!(%address, ?failure, "could not dial");
+        if matches!(failure, Failure::Unreachable(_) | Failure::Stranger(_) | Failure::OtherPeer(_)) {
+            self.core.counters.dials_failed += 1;
+        }
         let gone = self.core.book.failed(&address, failure, rand::random(), now);
         // A dead peer's last address would otherwise be told to others for ever.
         if let Some(peer) = gone.filter(|peer| !self.connections.contains(peer)) {
@@ -164,7 +192,9 @@ impl Task<'_> {
         }
         self.addresses_failed(failed, now);
         if endpoint.is_dialer() {
-            self.core.book.succeeded(&address, peer, now);
+            if self.core.book.succeeded(&address, peer, now) {
+                self.core.book.hurry(BACK, now);
+            }
             self.swarm.behaviour_mut().kademlia.add_address(&peer, address);
         } else if joined {
             self.core.book.found(Source::Inbound, now);
@@ -193,7 +223,11 @@ impl Task<'_> {
     pub(super) fn on_closed(&mut self, peer: PeerId, id: ConnectionId) {
         let now = Instant::now();
         if self.connections.closed(&peer, id) {
-            self.core.book.lost(&peer, now);
+            let since = self.core.members.get(&peer).map_or(now, |member| member.since);
+            self.core.book.lost(&peer, now.duration_since(since), rand::random(), now);
+            if self.released.remove(&peer) {
+                self.core.book.released(&peer, now);
+            }
             self.let_waiting_in(now);
             if let Some(member) = self.core.members.remove(&peer) {
                 tracing::info!(%peer, "a member left");
@@ -268,16 +302,21 @@ impl Task<'_> {
         }
     }
 
-    pub(super) fn on_resolved(&mut self, Resolved { host, peer, addresses }: Resolved) {
+    pub(super) fn on_resolved(&mut self, Resolved { host, source, found }: Resolved) {
         let now = Instant::now();
-        match addresses {
-            Ok(addresses) => {
-                self.core.book.answered(Source::Dns, now);
-                addresses.into_iter().for_each(|address| self.core.book.learn(address, peer, Source::Dns, now));
+        match found {
+            Ok(Found { chosen, vanished }) => {
+                self.core.book.answered(source, now);
+                chosen
+                    .into_iter()
+                    .for_each(|(address, peer)| self.core.book.learn(address, peer, source, super::soon()));
+                let connections = &self.connections;
+                let vanished = vanished.iter();
+                vanished.for_each(|address| self.core.book.vanish(address, source, |peer| connections.contains(peer)));
             }
             Err(error) => {
                 tracing::debug!(%host, %error, "could not resolve");
-                self.core.book.error(Source::Dns, format!("{host}: {error}"), now);
+                self.core.book.error(source, format!("{host}: {error}"), now);
             }
         }
         self.changed = true;
@@ -287,7 +326,8 @@ impl Task<'_> {
     /// Looks for members near a random point of Kademlia's key space.
     pub(super) fn walk(&mut self, now: Instant) {
         self.timers.walk = now + WALK.mul_f64(0.75 + rand::random::<f64>() / 2.0);
-        if self.connections.len() > 0 {
+        // Kademlia dials whom it asks: that would end with everybody connected to everybody.
+        if self.connections.len() > 0 && !self.core.blueprint.growth.is_done(self.connections.len()) {
             self.swarm.behaviour_mut().kademlia.get_closest_peers(PeerId::random());
         }
     }

@@ -1,6 +1,7 @@
 //! What the swarm tells the task.
 
 use super::Task;
+use super::dialling::BACK;
 use crate::behaviour::BehaviourEvent;
 use crate::gate::Refusal;
 use crate::mesh::Event;
@@ -91,6 +92,9 @@ impl Task<'_> {
     fn on_listening(&mut self, listener: ListenerId, address: &Multiaddr) {
         tracing::info!(%address, "listening");
         self.changed = true;
+        // A network has come up: whoever could not be reached may be now.
+        self.core.book.hurry(BACK, Instant::now());
+        self.dial();
         let Some(index) = self.listeners.get(&listener) else { return };
         let wanted = &mut self.core.blueprint.listen[*index];
         let port = address.iter().find_map(|part| match part {

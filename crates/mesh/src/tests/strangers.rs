@@ -56,12 +56,15 @@ async fn another_secret_is_another_mesh_whoever_dials() {
     let status = third.mesh.status();
     let error = status.sources.iter().find_map(|source| source.last_error.clone()).unwrap().1;
     assert!(error.contains("another mesh"), "{error}");
-    let named =
-        |node: &Node| node.mesh.status().others.into_iter().map(|met| (met.address, met.kind)).collect::<Vec<_>>();
-    assert_eq!(named(&other), [(node.bare_address(), OtherKind::OtherMesh)]);
-    assert_eq!(named(&third), [(other.bare_address(), OtherKind::OtherMesh)]);
-    let met = &node.mesh.status().others[0];
-    assert_eq!((met.peer_id.as_str(), met.source), (other.identity.peer_id().as_str(), Source::Inbound));
+    let met = |node: &Node, whom: &Node| {
+        let id = whom.identity.peer_id();
+        node.mesh.status().others.into_iter().find(|met| met.peer_id == id).unwrap()
+    };
+    for (who, whom) in [(&other, &node), (&third, &other)] {
+        let met = met(who, whom);
+        assert_eq!((met.address, met.kind, met.source), (whom.bare_address(), OtherKind::OtherMesh, Source::Static));
+    }
+    assert_eq!((met(&node, &other).kind, met(&node, &other).source), (OtherKind::OtherMesh, Source::Inbound));
     assert!(other.mesh.members().is_empty() && third.mesh.members().is_empty());
     only_members_join(node).await;
 }
