@@ -398,6 +398,23 @@ impl Book {
         proven.into_iter().map(|(_, address)| address).collect()
     }
 
+    /// Addresses that worked, by peer, the latest first: in one pass, as there may be many of both.
+    pub(crate) fn all_proven(&self) -> BTreeMap<PeerId, Vec<Multiaddr>> {
+        let mut proven: BTreeMap<PeerId, Vec<(Instant, &Multiaddr)>> = BTreeMap::new();
+        for (address, entry) in &self.entries {
+            if let (Some(peer), Some(at)) = (entry.peer, entry.worked_at) {
+                proven.entry(peer).or_default().push((at, address));
+            }
+        }
+        proven
+            .into_iter()
+            .map(|(peer, mut all)| {
+                all.sort_by(|one, other| other.cmp(one));
+                (peer, all.into_iter().map(|(_, address)| address.clone()).collect())
+            })
+            .collect()
+    }
+
     /// Every source, in its order.
     pub(crate) fn sources(&self, connected: impl Fn(&PeerId) -> bool) -> Vec<SourceStatus> {
         Source::ALL.into_iter().map(|source| self.source(source, &connected)).collect()

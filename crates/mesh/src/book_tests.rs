@@ -126,7 +126,8 @@ fn dials_are_bounded_and_strangers_leave_room() {
     let dials = scene.dials();
     assert_eq!(dials.len(), MAX_DIALS - MAX_DOUBTFUL_DIALS);
     assert_eq!(scene.book.next_due(|_| false, scene.now), None, "nothing to wake up for: the end of a dial makes room");
-    scene.fail(20);
+    let failure = Failure::Unreachable("refused".into());
+    scene.book.failed(&dials[0].addresses[0], &failure, 0.5, scene.now);
     assert_eq!(scene.dials().len(), 1);
 }
 
@@ -278,7 +279,11 @@ fn dead_members_make_room_for_new_ones_but_not_for_hearsay() {
     }
     scene.learn(2000, Some(PeerId::random()), Source::Mdns);
     assert!(!scene.book.entries.contains_key(&address(2000)));
-    (2000..2020).for_each(|n| scene.learn(n, Some(PeerId::random()), Source::Identify));
+    for n in 2000..2010 {
+        let peer = PeerId::random();
+        scene.learn(n, Some(peer), Source::Identify);
+        scene.book.succeeded(&address(n), peer, scene.now);
+    }
     assert!((10..1024).all(|n| scene.book.entries.contains_key(&address(n))), "those that work stay");
     assert!(!(0..10).any(|n| scene.book.entries.contains_key(&address(n))));
 }

@@ -11,10 +11,12 @@ mod requests;
 use crate::behaviour::{self, Behaviour};
 use crate::book::Book;
 use crate::connections::{Connections, PATROL};
+use crate::exiles::Exiles;
 use crate::gate::{Gate, Plea};
 use crate::growth::Growth;
 use crate::identity::member_id;
 use crate::mesh::{Event, StartError};
+use crate::offences::{Offence, Offences};
 use crate::others::Others;
 use crate::resolve::{Resolved, Target};
 use crate::status::{Counters, Peer, Source, Status};
@@ -52,6 +54,8 @@ const MAX_OUTBOX: usize = 4096;
 const PLEAS: usize = 64;
 /// First dials are spread over this. A first member within a second has room for it.
 const SPREAD: Duration = Duration::from_millis(100);
+/// Between two snapshots: in a crowd there is something new every millisecond.
+const SHOW: Duration = Duration::from_millis(25);
 /// Before a panicked task starts again.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// How long goodbyes may take.
@@ -68,6 +72,10 @@ pub(crate) enum Command {
     Respond { channel: ResponseChannel<Vec<u8>>, sealed: Vec<u8> },
     /// A gossip message was judged.
     Verdict { id: MessageId, forwarder: PeerId, verdict: Verdict },
+    /// A member did what it should not.
+    Offended { member: MemberId, offence: Offence },
+    /// Keep a member out.
+    Expel { peer: PeerId, span: Duration },
     /// A host name was resolved.
     Resolved(Resolved),
     /// Say goodbye and end.
@@ -107,8 +115,10 @@ pub(crate) enum Verdict {
     AcceptedUnread,
     /// Seen before; ends here.
     Replayed,
-    /// Its author, or who forwarded it, has gossiped more than its allowance; ends here.
-    TooMany,
+    /// This author has gossiped more than its allowance; ends here.
+    TooManyOf(MemberId),
+    /// Who forwarded it has forwarded more than its allowance of authors that are not connected; ends here.
+    TooManyForwarded,
     /// Not a member's word; ends here.
     Refused,
 }
@@ -134,6 +144,8 @@ pub(crate) struct Core {
     book: Book,
     others: Others,
     members: BTreeMap<PeerId, Member>,
+    exiles: Exiles,
+    offences: Offences,
     outbox: VecDeque<Event>,
     serving: Arc<Semaphore>,
     counters: Counters,
@@ -188,6 +200,8 @@ impl Core {
             book,
             others: Others::default(),
             members: BTreeMap::new(),
+            exiles: Exiles::default(),
+            offences: Offences::default(),
             outbox: VecDeque::new(),
             serving: Arc::new(Semaphore::new(MAX_SERVING)),
             counters: Counters::default(),
@@ -260,6 +274,13 @@ impl Core {
             self.outbox.pop_front();
         }
         self.outbox.push_back(event);
+    }
+
+    fn offended(&mut self, member: MemberId, offence: Offence) {
+        if self.offences.is_news(member, offence, Instant::now()) {
+            tracing::debug!(%member, ?offence, "a member did what it should not");
+            self.tell(Event::Offended { member, offence });
+        }
     }
 
     /// For what is of use only while it is new.
@@ -354,6 +375,7 @@ struct Timers {
     patrol: Instant,
     walk: Instant,
     company: Instant,
+    show: Instant,
     dial: Option<Instant>,
 }
 
@@ -377,7 +399,13 @@ impl<'a> Task<'a> {
             asks: HashMap::new(),
             held: VecDeque::new(),
             listeners: built.listeners,
-            timers: Timers { patrol: now, walk: now + Duration::from_secs(1), company: now + COMPANY, dial: Some(now) },
+            timers: Timers {
+                patrol: now,
+                walk: now + Duration::from_secs(1),
+                company: now + COMPANY,
+                show: now,
+                dial: Some(now),
+            },
             changed: true,
         }
     }
@@ -423,7 +451,11 @@ impl<'a> Task<'a> {
 
     fn wake(&self) -> Instant {
         let held = self.held.front().map(|held| held.until);
-        [self.timers.dial, held].into_iter().flatten().fold(self.timers.patrol.min(self.timers.walk), Instant::min)
+        let show = self.changed.then_some(self.timers.show);
+        [self.timers.dial, held, show]
+            .into_iter()
+            .flatten()
+            .fold(self.timers.patrol.min(self.timers.walk), Instant::min)
     }
 
     fn on_deadline(&mut self) {
@@ -438,6 +470,9 @@ impl<'a> Task<'a> {
             self.listen_again();
             self.balance(now);
             self.let_waiting_in(now);
+            if self.core.exiles.let_back(now) {
+                self.dial();
+            }
         }
         if now >= self.timers.walk {
             self.walk(now);
@@ -459,6 +494,8 @@ impl<'a> Task<'a> {
                 let _ = self.swarm.behaviour_mut().exchange.send_response(channel, sealed);
             }
             Some(Command::Verdict { id, forwarder, verdict }) => self.judge(&id, &forwarder, verdict),
+            Some(Command::Offended { member, offence }) => self.core.offended(member, offence),
+            Some(Command::Expel { peer, span }) => self.expel(peer, span),
             Some(Command::Resolved(resolved)) => self.on_resolved(resolved),
             Some(Command::Stop(done)) => return Next::Stop(Some(done)),
             None => return Next::Stop(None),
@@ -498,7 +535,10 @@ impl<'a> Task<'a> {
 
     /// Publishes the status if it changed.
     fn show(&mut self) {
-        if std::mem::take(&mut self.changed) {
+        let now = Instant::now();
+        if self.changed && now >= self.timers.show {
+            self.changed = false;
+            self.timers.show = now + SHOW;
             let local = *self.swarm.local_peer_id();
             let addresses =
                 self.swarm.listeners().map(|address| address.clone().with(Protocol::P2p(local)).to_string());
@@ -509,7 +549,7 @@ impl<'a> Task<'a> {
                 listen_addrs,
                 peers: self.peers(),
                 sources: self.core.book.sources(|peer| self.connections.contains(peer)),
-                others: self.core.others.list(Instant::now()),
+                others: self.core.others.list(now),
                 counters: self.core.counters,
             };
             self.core.status.send_replace(status);
@@ -517,9 +557,10 @@ impl<'a> Task<'a> {
     }
 
     fn peers(&self) -> Vec<Peer> {
+        let proven = self.core.book.all_proven();
         let shown = self.connections.iter().filter_map(|(peer, connection)| {
             let member = self.core.members.get(peer)?;
-            let mut addresses = self.dialable(peer);
+            let mut addresses = self.dialable_of(peer, proven.get(peer).map(Vec::as_slice).unwrap_or_default());
             let seen = connection.address.to_string();
             if !addresses.contains(&seen) {
                 addresses.push(seen);

@@ -4,6 +4,7 @@
 mod cluster;
 mod crowd;
 pub(crate) mod cut;
+mod expulsion;
 mod finding;
 mod gossip;
 mod hostile;

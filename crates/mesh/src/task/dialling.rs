@@ -4,7 +4,7 @@ use super::{Member, Task, Waiting};
 use crate::book::{Dial, Failure};
 use crate::config::{is_ip_and_tcp, split_peer};
 use crate::connections::{Connection, Ruling};
-use crate::gate::{GateError, Plea, Refusal};
+use crate::gate::{Denial, GateError, Plea, Refusal};
 use crate::growth::SETTLED;
 use crate::interfaces::ContainerNetworks;
 use crate::mesh::Event;
@@ -42,14 +42,14 @@ impl Task<'_> {
         let now = Instant::now();
         loop {
             let at = self.core.blueprint.growth.next(self.connections.len(), self.dials.len(), now);
-            let connections = &self.connections;
-            let connected = |peer: &PeerId| connections.contains(peer);
             if at > now {
                 self.timers.dial = Some(at);
                 return;
             }
-            let Some(dial) = self.core.book.next_dial(connected, now) else {
-                self.timers.dial = self.core.book.next_due(connected, now);
+            let (connections, exiles) = (&self.connections, &self.core.exiles);
+            let unwanted = |peer: &PeerId| connections.contains(peer) || exiles.contains(peer, now);
+            let Some(dial) = self.core.book.next_dial(unwanted, now) else {
+                self.timers.dial = self.core.book.next_due(unwanted, now);
                 return;
             };
             self.core.blueprint.growth.dialled(rand::random(), now);
@@ -149,8 +149,11 @@ impl Task<'_> {
     /// The gate asks whether a connection is wanted. An answer that is dropped says no.
     pub(super) fn on_plea(&mut self, plea: Plea) {
         let now = Instant::now();
+        if self.core.exiles.contains(&plea.peer, now) {
+            return drop(plea.answer.send(Err(Denial::Expelled)));
+        }
         match self.connections.rule(plea.peer, plea.end, now) {
-            Ruling::Granted(pass) => drop(plea.answer.send(pass)),
+            Ruling::Granted(pass) => drop(plea.answer.send(Ok(pass))),
             Ruling::Redundant => tracing::debug!(peer = %plea.peer, end = ?plea.end, "one connection is enough"),
             Ruling::After(older) => {
                 for id in older {
@@ -169,7 +172,7 @@ impl Task<'_> {
                 self.on_plea(plea);
             } else if until <= now {
                 let pass = self.connections.grant(plea.peer, now);
-                let _ = plea.answer.send(pass);
+                let _ = plea.answer.send(Ok(pass));
             } else {
                 self.waiting.push(Waiting { plea, until });
             }
@@ -191,6 +194,10 @@ impl Task<'_> {
             self.swarm.close_connection(older);
         }
         self.addresses_failed(failed, now);
+        // It may have been let in just before it was expelled.
+        if self.core.exiles.contains(&peer, now) {
+            self.swarm.close_connection(id);
+        }
         if endpoint.is_dialer() {
             if self.core.book.succeeded(&address, peer, now) {
                 self.core.book.hurry(BACK, now);
@@ -220,6 +227,19 @@ impl Task<'_> {
         self.walk_soon(now);
     }
 
+    /// Keeps a member out.
+    pub(super) fn expel(&mut self, peer: PeerId, span: Duration) {
+        let now = Instant::now();
+        tracing::info!(%peer, ?span, "a member is kept out");
+        self.core.exiles.expel(peer, span, now);
+        if !span.is_zero() {
+            self.swarm.behaviour_mut().kademlia.remove_peer(&peer);
+            // Not connected is as good.
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        self.dial();
+    }
+
     pub(super) fn on_closed(&mut self, peer: PeerId, id: ConnectionId) {
         let now = Instant::now();
         if self.connections.closed(&peer, id) {
@@ -240,9 +260,13 @@ impl Task<'_> {
 
     /// Multiaddrs at which a member can be dialled, the best first.
     pub(super) fn dialable(&self, peer: &PeerId) -> Vec<String> {
+        self.dialable_of(peer, &self.core.book.proven(peer))
+    }
+
+    pub(super) fn dialable_of(&self, peer: &PeerId, proven: &[Multiaddr]) -> Vec<String> {
         let confirmed = self.core.members.get(peer).map(|member| member.confirmed.as_slice()).unwrap_or_default();
         let mut addresses: Vec<String> = Vec::new();
-        for address in self.core.book.proven(peer).iter().chain(confirmed) {
+        for address in proven.iter().chain(confirmed) {
             let address = address.to_string();
             if addresses.len() < MAX_TOLD && !addresses.contains(&address) {
                 addresses.push(address);
@@ -361,7 +385,10 @@ fn failure(error: &TransportError<io::Error>) -> Failure {
     match error {
         TransportError::MultiaddrNotSupported(_) => Failure::Unreachable("no transport for this address".to_owned()),
         TransportError::Other(error) => match refusal(error) {
-            Some(Refusal { error: GateError::Redundant(peer), .. }) => Failure::Redundant(*peer),
+            Some(Refusal { error: GateError::Redundant(peer) | GateError::Exile(peer), .. }) => {
+                Failure::Redundant(*peer)
+            }
+            Some(refusal @ Refusal { error: GateError::Expelled, .. }) => Failure::Unreachable(refusal.to_string()),
             Some(refusal) => Failure::Stranger(refusal.to_string()),
             None => Failure::Unreachable(root_cause(error).to_string()),
         },
