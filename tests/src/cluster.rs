@@ -15,7 +15,7 @@ pub const PORT: u16 = 9000;
 /// What a node that holds an answer waits before it is asked again whether it does.
 const GLANCE: Duration = Duration::from_millis(1);
 /// Between two fetches of [`gossip_back`].
-const BETWEEN_FETCHES: Duration = Duration::from_millis(20);
+const BETWEEN_FETCHES: Duration = Duration::from_millis(50);
 /// The longest wait for gossip. A record that has not come by then will not.
 const LOST: Duration = Duration::from_secs(20);
 
@@ -118,7 +118,7 @@ pub async fn gossip_back(one: &Daemon, other: &Daemon, first: usize) -> Duration
     };
     let watch = async {
         loop {
-            for number in first..fetched.load(Ordering::Relaxed) {
+            for number in (first..fetched.load(Ordering::Relaxed)).rev() {
                 if other.holds(&item(number), tokens::ALICE).await {
                     return started.elapsed();
                 }

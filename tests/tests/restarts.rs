@@ -2,7 +2,7 @@
 
 use ghmesh_github_sim::{Sim, tokens};
 use ghmesh_tests::cluster::{Over, github, gossip_back, item, mesh};
-use ghmesh_tests::network::{Lan, Protocol};
+use ghmesh_tests::network::Lan;
 use ghmesh_tests::{Daemon, eventually};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
@@ -97,20 +97,8 @@ async fn a_node_that_is_killed_gossips_again_within_a_second_over_tcp() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root, for network namespaces"]
-async fn a_node_that_is_killed_gossips_again_within_two_seconds_over_quic() {
-    ended_and_back(Over::Quic, End::Killed).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs root, for network namespaces"]
 async fn a_node_that_lost_power_gossips_again_within_a_second_over_tcp() {
     ended_and_back(Over::Tcp, End::PowerLost).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs root, for network namespaces"]
-async fn a_node_that_lost_power_gossips_again_within_two_seconds_over_quic() {
-    ended_and_back(Over::Quic, End::PowerLost).await;
 }
 
 /// Stops a node for longer than the others wait for it, and measures from its first moment awake.
@@ -140,34 +128,27 @@ async fn a_node_that_was_suspended_gossips_again_over_tcp() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root, for network namespaces"]
-async fn a_node_that_was_suspended_gossips_again_over_quic() {
-    suspended(Over::Quic).await;
-}
-
-/// Members of a node, by the transport over which it talks to them.
-async fn peers_over(daemon: &Daemon, transport: &str) -> usize {
-    let status = daemon.admin("/_ghmesh/status").await.expect("it answers").json();
-    let peers = status["peers"].as_array().cloned().unwrap_or_default();
-    peers.iter().filter(|peer| peer["addresses"][0].as_str().is_some_and(|a| a.contains(transport))).count()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs root, for network namespaces"]
-async fn where_udp_is_blocked_all_works_over_tcp_and_where_tcp_is_over_quic() {
+async fn a_host_whose_cable_was_pulled_goes_on_alone_and_is_a_member_again_when_it_is_back() {
     let mut lan = Lan::new();
     let github = github(&lan).await;
-    let hosts = [lan.add_host(), lan.add_host(), lan.add_host()];
-    lan.block(Protocol::Udp);
-    let daemons = mesh(&github, &lan, &hosts, Over::Both).await;
-    assert_eq!(peers_over(&daemons[0], "/tcp/").await, 2);
-    all_hear_of(&github, &daemons, 1).await;
+    let hosts = [lan.add_host(), lan.add_host()];
+    let daemons = mesh(&github, &lan, &hosts, Over::Tcp).await;
+    let [one, other] = &daemons[..] else { panic!("two daemons") };
 
-    lan.unblock(Protocol::Udp);
-    lan.block(Protocol::Tcp);
-    eventually("all talk over QUIC", async || (peers_over(&daemons[0], "/quic-v1").await == 2).then_some(())).await;
+    // Pulled for less than members bear, it costs nothing but the time.
+    lan.pull_cable(&hosts[1], true);
+    assert_eq!(one.get(&item(1), tokens::ALICE).await.status, 200);
+    lan.pull_cable(&hosts[1], false);
+    eventually("it comes late", async || other.holds(&item(1), tokens::ALICE).await.then_some(())).await;
+
+    lan.pull_cable(&hosts[1], true);
     for daemon in &daemons {
-        daemon.connected(2).await;
+        eventually("it is missed", async || (daemon.count("connected_peers").await == 0).then_some(())).await;
     }
+    assert!(other.get(&item(1), tokens::ALICE).await.is_hit(), "what it holds it serves");
+    lan.pull_cable(&hosts[1], false);
+    other.connected(1).await;
+    one.connected(1).await;
     all_hear_of(&github, &daemons, 2).await;
 }
 
