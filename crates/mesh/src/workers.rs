@@ -143,7 +143,9 @@ pub(crate) async fn serve(
         tracing::debug!(%from, "refused a request that is not sealed or signed as it must be");
         let offended = Command::Offended { member: from, offence: Offence::Garbage };
         // What is lost here, as the task has too much to do, repeats itself.
-        let _ = commands.upgrade().map(|commands| commands.try_send(offended));
+        if let Some(commands) = commands.upgrade() {
+            let _ = commands.try_send(offended);
+        }
         return;
     };
     let (answer, answered) = oneshot::channel();
