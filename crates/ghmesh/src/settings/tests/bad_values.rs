@@ -3,7 +3,7 @@
 use super::*;
 
 /// A setting as its variable has it, and the line that is told.
-const BAD_VALUES: [(&str, &str, &str); 45] = [
+const BAD_VALUES: [(&str, &str, &str); 46] = [
     ("MESH__ENABLED", "perhaps", "mesh.enabled = \"perhaps\" is not a yes or no; write true or false"),
     ("MESH__CLUSTER", " ", "mesh.cluster = \" \" is not a text; write it in quotes, or leave the setting out"),
     ("CACHE__MAX_ENTRIES", "0", "cache.max_entries = \"0\" is out of range; write 1 to 10000000"),
