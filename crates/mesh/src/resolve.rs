@@ -85,7 +85,7 @@ pub(crate) async fn follow(target: Target, resolving: Resolving, commands: mpsc:
         let found = all.map(|all| compare(&mut given, all, &mut rand::rng()));
         let Some(commands) = commands.upgrade() else { return };
         let resolved = Resolved { host: target.host().to_owned(), source: target.source(), found };
-        if commands.send(Command::Resolved(resolved)).await.is_err() {
+        if commands.send(Command::Resolved(Box::new(resolved))).await.is_err() {
             return;
         }
         drop(commands);

@@ -79,7 +79,7 @@ pub(crate) enum Command {
     /// Keep a member out.
     Expel { peer: PeerId, span: Duration },
     /// A host name was resolved.
-    Resolved(Resolved),
+    Resolved(Box<Resolved>),
     /// Say goodbye and end.
     Stop(oneshot::Sender<()>),
     /// Panic.
@@ -517,7 +517,7 @@ impl<'a> Task<'a> {
             Some(Command::Verdict { id, forwarder, verdict }) => self.judge(&id, &forwarder, verdict),
             Some(Command::Offended { member, offence }) => self.core.offended(member, offence),
             Some(Command::Expel { peer, span }) => self.expel(peer, span),
-            Some(Command::Resolved(resolved)) => self.on_resolved(resolved),
+            Some(Command::Resolved(resolved)) => self.on_resolved(*resolved),
             Some(Command::Stop(done)) => return Next::Stop(Some(done)),
             None => return Next::Stop(None),
             #[cfg(test)]
