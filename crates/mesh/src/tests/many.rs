@@ -25,7 +25,7 @@ async fn swarm(count: usize, known: usize, looks: bool) -> Vec<Node> {
         let addresses: Vec<String> = told.map(|index| nodes[index].address()).collect();
         let setup = setup().dialling(addresses);
         if !looks {
-            memory::keep_still(setup.identity.peer_id());
+            memory::keep_still(setup.identity.keypair().public().to_peer_id());
         }
         nodes.push(setup.start().await);
     }
