@@ -1,4 +1,4 @@
-//! Whole nodes in one process, over TCP on loopback. They wait for events, with deadlines that only a fault reaches.
+//! Whole nodes in one process, over TCP and QUIC on loopback. They wait for events, with deadlines that only a fault reaches.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bare;
@@ -9,6 +9,8 @@ mod gossip;
 mod hostile;
 mod many;
 pub(crate) mod memory;
+mod quic;
 mod requests;
 mod resilience;
+mod restart;
 mod strangers;
