@@ -109,7 +109,7 @@ fn gossip(rings: &[KeyRing]) -> Gossip {
     gossip
 }
 
-fn gossip_config() -> gossipsub::ConfigBuilder {
+pub(crate) fn gossip_config() -> gossipsub::ConfigBuilder {
     let mut config = gossipsub::ConfigBuilder::default();
     config
         .validation_mode(gossipsub::ValidationMode::Anonymous)
