@@ -5,7 +5,7 @@ use crate::coordinator::{Coordinator, OnHand};
 use crate::exchange::{Exchange, Receipt};
 use crate::node::Inner;
 use crate::stats::Stats;
-use crate::status::{PeerView, SourceView};
+use crate::status::{OtherView, PeerView, SourceView};
 use crate::sync::Syncing;
 use bytes::Bytes;
 use ghmesh_fleet::sync::SyncInput;
@@ -110,6 +110,12 @@ impl Members {
         let refused = status.counters.gossip_refused + status.counters.gossip_replayed;
         stats.records_received += refused;
         stats.records_refused += refused;
+        stats.gossip_sent = status.counters.gossip_sent;
+        stats.gossip_lost = status.counters.gossip_lost;
+        stats.gossip_dropped = status.counters.gossip_dropped;
+        stats.gossip_excess = status.counters.gossip_excess;
+        stats.requests_dropped = status.counters.requests_dropped;
+        stats.requests_excess = status.counters.requests_excess;
         let view = self.coordinator.view();
         stats.connected_peers = view.members;
         stats.fail_opens = view.counters.fail_opens;
@@ -123,6 +129,11 @@ impl Members {
     /// Who was turned away at the gate.
     pub(crate) fn strangers(&self) -> u64 {
         self.exchange.mesh.status().counters.strangers
+    }
+
+    /// Who was met and is no member.
+    pub(crate) fn others(&self) -> Vec<OtherView> {
+        self.exchange.mesh.status().others.into_iter().map(OtherView::from).collect()
     }
 
     /// The ways of finding members.
