@@ -7,6 +7,7 @@
 //! - [`start`], [`Mesh`], [`Event`]: the running mesh.
 //! - `gate`: a connection comes into being only between holders of one mesh secret.
 //! - `book`, `resolve`, `interfaces`: whom to dial, from all sources at once.
+//! - `rendezvous`: the public DHT, where members leave their addresses for others.
 //! - `antechamber`, `connections`: which connections there may be before the gate, and which there are.
 //! - `letters`, `replay`, `allowance`: what is sealed and opened, what was seen before, and how much is too much.
 
@@ -22,6 +23,7 @@ mod identity;
 mod interfaces;
 mod letters;
 mod mesh;
+mod rendezvous;
 mod replay;
 mod resolve;
 mod status;
@@ -29,7 +31,7 @@ mod task;
 mod transport;
 mod workers;
 
-pub use config::{Config, ConfigError, Fault as AddressFault, Problem};
+pub use config::{Config, ConfigError, Dht, Fault as AddressFault, Problem};
 pub use identity::{Author, Fault as IdentityFault, Identity, IdentityError, Provenance, is_genuine};
 pub use mesh::{AskError, Event, Full, Mesh, Remembered, Replier, StartError, start};
 pub use status::{Counters, Peer, Source, SourceStatus, Status};

@@ -4,6 +4,7 @@ use crate::behaviour::{REQUEST_LIMIT, topic};
 use crate::config::{Config, ConfigError};
 use crate::identity::{Identity, peer_id};
 use crate::letters;
+use crate::rendezvous::{self, Pace};
 use crate::status::Status;
 use crate::task::{AskFailure, Blueprint, Command, Core};
 use crate::workers::{self, Intake};
@@ -178,6 +179,17 @@ pub async fn start(
     boot: u64,
     remembered: Vec<Remembered>,
 ) -> Result<(Mesh, mpsc::Receiver<Event>), StartError> {
+    launch(config, identity, rings, (boot, remembered), Pace::USUAL).await
+}
+
+/// [`start`], with the pace at which a DHT is visited.
+pub(crate) async fn launch(
+    config: Config,
+    identity: Identity,
+    rings: Vec<KeyRing>,
+    (boot, remembered): (u64, Vec<Remembered>),
+    pace: Pace,
+) -> Result<(Mesh, mpsc::Receiver<Event>), StartError> {
     let plan = config.parse()?;
     let rings: Arc<[KeyRing]> = rings.into();
     let current = rings.first().ok_or(StartError::NoKeys)?;
@@ -197,6 +209,10 @@ pub async fn start(
     core.learn_remembered(addresses_of(remembered));
     let swarm = core.first_swarm()?;
     plan.names.into_iter().for_each(|name| drop(tokio::spawn(crate::resolve::follow(name, weak.clone()))));
+    if let Some((network, announce)) = plan.dht {
+        let plan = rendezvous::Plan { network, announce, pace };
+        tokio::spawn(rendezvous::follow(plan, identity.member(), rings.clone(), weak.clone(), status.clone()));
+    }
     workers::spawn_outlet(current.clone(), topic(current).hash(), to_seal, command_sender.clone());
     tokio::spawn(crate::task::supervise(core, swarm));
     let mesh = Mesh { member: identity.member(), rings, commands: command_sender, outgoing, status };

@@ -14,6 +14,7 @@ use crate::connections::{Connections, PATROL};
 use crate::gate::{Gate, Plea};
 use crate::identity::member_id;
 use crate::mesh::{Event, StartError};
+use crate::rendezvous::Met;
 use crate::resolve::Resolved;
 use crate::status::{Counters, Peer, Source, Status};
 use crate::transport;
@@ -64,6 +65,8 @@ pub(crate) enum Command {
     Verdict { id: MessageId, forwarder: PeerId, verdict: Verdict },
     /// A host name was resolved.
     Resolved(Resolved),
+    /// The public DHT was visited.
+    Met(Met),
     /// Say goodbye and end.
     Stop(oneshot::Sender<()>),
     /// Panic.
@@ -422,6 +425,7 @@ impl<'a> Task<'a> {
             }
             Some(Command::Verdict { id, forwarder, verdict }) => self.judge(&id, &forwarder, verdict),
             Some(Command::Resolved(resolved)) => self.on_resolved(resolved),
+            Some(Command::Met(met)) => self.on_met(met),
             Some(Command::Stop(done)) => return Next::Stop(Some(done)),
             None => return Next::Stop(None),
             #[cfg(test)]

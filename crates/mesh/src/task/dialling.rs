@@ -7,6 +7,7 @@ use crate::connections::{Connection, Ruling};
 use crate::gate::{GateError, Plea};
 use crate::interfaces::ContainerNetworks;
 use crate::mesh::Event;
+use crate::rendezvous::Met;
 use crate::resolve::Resolved;
 use crate::status::Source;
 use crate::transport::refusal;
@@ -266,6 +267,21 @@ impl Task<'_> {
                 tracing::debug!(%host, %error, "could not resolve");
                 self.core.book.error(Source::Dns, format!("{host}: {error}"), now);
             }
+        }
+        self.changed = true;
+        self.dial();
+    }
+
+    pub(super) fn on_met(&mut self, Met(met): Met) {
+        let now = Instant::now();
+        match met {
+            Ok(addresses) => {
+                let source = Source::Rendezvous;
+                addresses
+                    .into_iter()
+                    .for_each(|(address, peer)| self.core.book.learn(address, Some(peer), source, now));
+            }
+            Err(error) => self.core.book.error(Source::Rendezvous, error.to_string(), now),
         }
         self.changed = true;
         self.dial();

@@ -1,6 +1,8 @@
 //! Nodes to test with.
 
-use crate::{Author, Config, Event, Identity, Mesh, Remembered, start};
+use crate::mesh::launch;
+use crate::rendezvous::Pace;
+use crate::{Author, Config, Dht, Event, Identity, Mesh, Remembered};
 use ghmesh_model::wire::{Invalidated, Record, Response, Shared, SignedRecord};
 use ghmesh_model::{MemberId, Scope};
 use ghmesh_seal::{Cost, KeyRing, Secret, derive};
@@ -26,7 +28,16 @@ pub(crate) struct Setup {
     pub(crate) listen: Vec<String>,
     pub(crate) bootstrap: Vec<String>,
     pub(crate) remembered: Vec<Remembered>,
+    pub(crate) dht: Option<Dht>,
 }
+
+/// Visits of the DHT as often as a test can wait for.
+const FAST: Pace = Pace {
+    first: Duration::from_millis(50),
+    alone: Duration::from_millis(100),
+    alone_max: Duration::from_secs(1),
+    together: Duration::from_secs(1),
+};
 
 impl Setup {
     pub(crate) fn new(secret: &str) -> Self {
@@ -37,6 +48,7 @@ impl Setup {
             listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
             bootstrap: Vec::new(),
             remembered: Vec::new(),
+            dht: None,
         }
     }
 
@@ -46,10 +58,10 @@ impl Setup {
     }
 
     pub(crate) async fn start(self) -> Node {
-        let config = Config { listen: self.listen, bootstrap: self.bootstrap, mdns: false };
+        let config = Config { listen: self.listen, bootstrap: self.bootstrap, mdns: false, dht: self.dht };
         let author = Author::new(&self.identity, self.boot);
         let (mesh, events) =
-            start(config, self.identity.clone(), self.rings, self.boot, self.remembered).await.unwrap();
+            launch(config, self.identity.clone(), self.rings, (self.boot, self.remembered), FAST).await.unwrap();
         Node { mesh, events, author, identity: self.identity }
     }
 }
