@@ -73,9 +73,14 @@ impl Exchange {
             Ok(Record::Stored(Stored { validation, .. })) => {
                 validation.key == subject.key && validation.fingerprint == subject.fingerprint
             }
-            Ok(Record::Revalidated(_) | Record::Invalidated(_) | Record::Budget(_) | Record::Unknown(_)) | Err(_) => {
-                false
-            }
+            Ok(
+                Record::Revalidated(_)
+                | Record::Invalidated(_)
+                | Record::Budget(_)
+                | Record::Presence(_)
+                | Record::Unknown(_),
+            )
+            | Err(_) => false,
         }
     }
 
@@ -191,7 +196,7 @@ impl Exchange {
                 let at = self.clock.now().before(Duration::from_millis(shared.age_ms));
                 Receipt::Said(Box::new(Said { budget, stamp: shared.signed.stamp, at }))
             }
-            Ok(Record::Unknown(_)) => Receipt::Unknown,
+            Ok(Record::Presence(_) | Record::Unknown(_)) => Receipt::Unknown,
             Err(error) => {
                 tracing::debug!(%error, author = %shared.signed.stamp.author, "refused a record");
                 Receipt::Refused
@@ -298,7 +303,14 @@ impl Exchange {
             && self.made_by(subject, credential, entry, &stored.validation, &attestation.stored, Some(&stored));
         let revalidated_holds = attestation.revalidated.as_ref().is_none_or(|signed| match signed.record() {
             Ok(Record::Revalidated(validation)) => self.made_by(subject, credential, entry, &validation, signed, None),
-            Ok(Record::Stored(_) | Record::Invalidated(_) | Record::Budget(_) | Record::Unknown(_)) | Err(_) => false,
+            Ok(
+                Record::Stored(_)
+                | Record::Invalidated(_)
+                | Record::Budget(_)
+                | Record::Presence(_)
+                | Record::Unknown(_),
+            )
+            | Err(_) => false,
         });
         stored_holds && revalidated_holds
     }
