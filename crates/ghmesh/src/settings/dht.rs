@@ -77,7 +77,10 @@ impl DhtSettings {
         let Err(error) = self.dht.check() else { return };
         for problem in error.problems {
             let fault = Fault::Dht(problem.fault);
-            let key = [&BOOTSTRAP, &ANNOUNCE, &PROTOCOL].into_iter().find(|key| key.path == problem.setting).unwrap_or(&ENABLED);
+            let key = [&BOOTSTRAP, &ANNOUNCE, &PROTOCOL]
+                .into_iter()
+                .find(|key| key.path == problem.setting)
+                .unwrap_or(&ENABLED);
             problems.push(match problem.value.as_str() {
                 "" => Problem::of(key, fault),
                 value => Problem::of_item(key, value, fault),

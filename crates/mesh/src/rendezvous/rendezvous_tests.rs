@@ -85,7 +85,8 @@ fn only_addresses_that_can_be_dialled_are_told_and_ones_own_never() {
     let texts = ["/ip4/192.0.2.1/tcp/9000", "/dns4/a.example/tcp/9", "/ip4/192.0.2.1/udp/9"];
     let addresses = |member| Notice::new(member, NOW, texts.map(address).into_iter().chain([b"\xff\xff".to_vec()]));
     // Not every 32 bytes are a key.
-    let impossible = addresses(MemberId([0xff; 32]));
+    let impossible = (0..=u8::MAX).map(|byte| MemberId([byte; 32])).find(|member| peer_id(member).is_none());
+    let impossible = addresses(impossible.unwrap());
     let notices = [addresses(local), addresses(other), impossible];
     let found = addresses_of(notices.iter(), &local);
     assert_eq!(found, [(texts[0].parse().unwrap(), peer_id(&other).unwrap())]);

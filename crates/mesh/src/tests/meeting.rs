@@ -3,6 +3,7 @@
 use super::cluster::{Node, PATIENCE, Setup, eventually, ring};
 use crate::{Dht, Source, SourceStatus};
 use futures::StreamExt;
+use ghmesh_seal::KeyRing;
 use libp2p::identity::Keypair;
 use libp2p::kad::store::MemoryStore;
 use libp2p::multiaddr::Protocol;
@@ -62,9 +63,9 @@ async fn dht(count: usize) -> (Vec<String>, Vec<JoinHandle<()>>) {
 }
 
 /// A node that finds others by that DHT only.
-async fn node(secret: &str, bootstrap: &[String]) -> Node {
+async fn node(rings: Vec<KeyRing>, bootstrap: &[String]) -> Node {
     let port = super::finding::free_port();
-    let mut setup = Setup::new(secret);
+    let mut setup = Setup { rings, ..Setup::new("") };
     setup.listen = vec![format!("/ip4/127.0.0.1/tcp/{port}")];
     setup.dht = Some(Dht {
         bootstrap: bootstrap.to_vec(),
@@ -81,9 +82,9 @@ fn health(node: &Node) -> SourceStatus {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_meet_in_a_dht_and_strangers_there_never_learn_of_it() {
     let (bootstrap, _tasks) = dht(4).await;
-    let one = node("secret", &bootstrap[..1]).await;
-    let other = node("secret", &bootstrap[3..]).await;
-    let stranger = node("another secret", &bootstrap[..1]).await;
+    let one = node(vec![ring("secret")], &bootstrap[..1]).await;
+    let other = node(vec![ring("secret")], &bootstrap[3..]).await;
+    let stranger = node(vec![ring("another secret")], &bootstrap[..1]).await;
     one.connected_to([other.member()]).await;
     other.connected_to([one.member()]).await;
     assert!(health(&one).found + health(&other).found >= 1);
@@ -93,26 +94,23 @@ async fn members_meet_in_a_dht_and_strangers_there_never_learn_of_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn six_members_that_start_at_once_become_one_mesh() {
     let (bootstrap, _tasks) = dht(3).await;
-    let nodes = futures::future::join_all((0..6).map(|_| node("secret", &bootstrap))).await;
+    let nodes = futures::future::join_all((0..6).map(|_| node(vec![ring("secret")], &bootstrap))).await;
     super::cluster::all_connected(&nodes).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_has_the_old_secret_meets_who_has_the_new_one() {
+async fn members_meet_while_their_secret_changes() {
     let (bootstrap, _tasks) = dht(3).await;
-    let behind = node("old", &bootstrap).await;
-    let mut ahead = Setup::new("new");
-    ahead.rings.push(ring("old"));
-    ahead.dht = Some(Dht { bootstrap, announce: vec![], protocol: PROTOCOL.to_owned() });
-    let ahead = ahead.start().await;
-    // The node that accepts both looks in both places; the other one can't know of the new.
+    let behind = node(vec![ring("old"), ring("new")], &bootstrap).await;
+    let ahead = node(vec![ring("new"), ring("old")], &bootstrap).await;
+    // Each writes under its own secret and looks under both.
     ahead.connected_to([behind.member()]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dht_that_is_not_there_is_this_sources_trouble_alone() {
     let nobody = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN".to_owned();
-    let first = node("secret", &[nobody]).await;
+    let first = node(vec![ring("secret")], &[nobody]).await;
     eventually("the source's trouble", || health(&first).last_error.is_some()).await;
     let second = Setup::new("secret").dialling([first.address()]).start().await;
     second.connected_to([first.member()]).await;
@@ -122,7 +120,7 @@ async fn a_dht_that_is_not_there_is_this_sources_trouble_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn its_visits_end_with_the_mesh() {
     let (bootstrap, tasks) = dht(1).await;
-    let one = node("secret", &bootstrap).await;
+    let one = node(vec![ring("secret")], &bootstrap).await;
     let runtime = tokio::runtime::Handle::current().metrics();
     let Node { mesh, events, .. } = one;
     mesh.stop().await;
