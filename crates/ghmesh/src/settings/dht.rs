@@ -34,7 +34,7 @@ pub(super) static BOOTSTRAP: Key = Key {
 pub(super) static ANNOUNCE: Key = Key {
     path: "mesh.discovery.dht.announce",
     default: Fallback::EmptyList,
-    values: "list of multiaddrs: `/ip4/…/tcp/…`, `/ip6/…/tcp/…`; three are used",
+    values: "list of multiaddrs: `/ip4/…` or `/ip6/…`, then `/tcp/…` or `/udp/…/quic-v1`; three are used",
     meaning: "Where nodes in other networks reach this one, if that is not an address of its own: behind a NAT, the outer address and \
               the port that is forwarded.",
     because: "Its own addresses are told, and the one at which the DHT sees it, with its own port, as clouds map them.",

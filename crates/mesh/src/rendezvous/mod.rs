@@ -18,14 +18,14 @@ mod roster;
 pub(crate) use dht::Network;
 pub(crate) use rhythm::Pace;
 
-use crate::config::{is_ip_and_tcp, split_peer};
+use crate::config::{is_dialable, split_peer, transport_of};
 use crate::identity::peer_id;
 use crate::interfaces::ContainerNetworks;
 use crate::status::Status;
 use crate::task::Command;
 use dht::{Contact, Visit, VisitError};
 use ghmesh_model::MemberId;
-use ghmesh_seal::KeyRing;
+use ghmesh_seal::{KeyRing, Transport};
 use libp2p::identity::ed25519;
 use libp2p::{Multiaddr, PeerId};
 use places::Place;
@@ -213,12 +213,12 @@ fn addresses_of<'a>(notices: impl Iterator<Item = &'a Notice>, local: &MemberId)
     let known = others.filter_map(|notice| Some((notice, peer_id(&notice.member)?)));
     let addresses = known.flat_map(|(notice, peer)| {
         let parsed = notice.addresses.iter().filter_map(|bytes| Multiaddr::try_from(bytes.to_vec()).ok());
-        parsed.filter(is_ip_and_tcp).map(move |address| (address, peer)).collect::<Vec<_>>()
+        parsed.filter(is_dialable).map(move |address| (address, peer)).collect::<Vec<_>>()
     });
     addresses.collect()
 }
 
-/// What this node leaves: what the settings say, or where it listens, the addresses that reach farthest first. Where a NAT gives the
+/// What this node leaves: what the settings say, or where it listens, the addresses that reach farthest first, TCP before QUIC. Where a NAT gives the
 /// machine an address that it does not know (as clouds do), that address with the port on which it listens is worth a try.
 fn own_addresses(announce: &[Multiaddr], listening: &[String], seen_as: Option<IpAddr>) -> Vec<Multiaddr> {
     if !announce.is_empty() {
@@ -230,7 +230,9 @@ fn own_addresses(announce: &[Multiaddr], listening: &[String], seen_as: Option<I
         split_peer(&mut address);
         address
     });
-    let listening: Vec<Multiaddr> = bare.filter(is_ip_and_tcp).collect();
+    let over_quic = |address: &Multiaddr| transport_of(address) == Some(Transport::Quic);
+    let mut listening: Vec<Multiaddr> = bare.filter(is_dialable).collect();
+    listening.sort_by_key(over_quic);
     let outside = seen_as.filter(|ip| reach(*ip) == Reach::World).and_then(|ip| {
         let same_family =
             listening.iter().find(|address| crate::book::ip_of(address).is_some_and(|at| at.is_ipv4() == ip.is_ipv4()));
@@ -243,7 +245,7 @@ fn own_addresses(announce: &[Multiaddr], listening: &[String], seen_as: Option<I
             all.push(address);
         }
     }
-    all.sort_by_key(|address| crate::book::ip_of(address).map(reach));
+    all.sort_by_key(|address| (crate::book::ip_of(address).map(reach), over_quic(address)));
     all
 }
 

@@ -99,7 +99,8 @@ fn announced(announce: &[&str], listening: &[&str], seen_as: Option<&str>) -> Ve
     addresses.iter().map(Multiaddr::to_string).collect()
 }
 
-const LISTENING: [&str; 5] = [
+const LISTENING: [&str; 6] = [
+    "/ip6/2001:db8::7/udp/9000/quic-v1",
     "/ip4/127.0.0.1/tcp/9000",
     "/ip4/10.1.2.3/tcp/9000",
     "/ip6/::1/tcp/9000",
@@ -109,17 +110,20 @@ const LISTENING: [&str; 5] = [
 
 #[test]
 fn addresses_that_reach_far_stand_first_and_those_that_lead_nowhere_are_left_out() {
-    assert_eq!(announced(&[], &LISTENING, None), ["/ip6/2001:db8::7/tcp/9000", "/ip4/10.1.2.3/tcp/9000"]);
-    assert!(announced(&[], &LISTENING[..1], None).is_empty());
+    assert_eq!(
+        announced(&[], &LISTENING, None),
+        ["/ip6/2001:db8::7/tcp/9000", "/ip6/2001:db8::7/udp/9000/quic-v1", "/ip4/10.1.2.3/tcp/9000",]
+    );
+    assert!(announced(&[], &LISTENING[1..2], None).is_empty());
 }
 
 #[test]
 fn behind_a_nat_the_address_that_others_see_is_tried_with_the_own_port() {
-    let outside = announced(&[], &LISTENING[..2], Some("198.51.100.7"));
+    let outside = announced(&[], &LISTENING[1..3], Some("198.51.100.7"));
     assert_eq!(outside, ["/ip4/198.51.100.7/tcp/9000", "/ip4/10.1.2.3/tcp/9000"]);
-    assert_eq!(announced(&[], &LISTENING[..2], Some("192.168.9.9")), ["/ip4/10.1.2.3/tcp/9000"], "no way out");
+    assert_eq!(announced(&[], &LISTENING[1..3], Some("192.168.9.9")), ["/ip4/10.1.2.3/tcp/9000"], "no way out");
     assert!(announced(&[], &[], Some("198.51.100.7")).is_empty(), "it listens nowhere");
-    assert!(announced(&[], &LISTENING[..1], Some("2001:db8::9")).is_empty(), "nor there over IPv6");
+    assert!(announced(&[], &LISTENING[1..2], Some("2001:db8::9")).is_empty(), "nor there over IPv6");
 }
 
 #[test]
