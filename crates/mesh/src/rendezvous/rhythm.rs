@@ -29,6 +29,12 @@ impl Pace {
     };
 }
 
+impl Default for Pace {
+    fn default() -> Self {
+        Pace::USUAL
+    }
+}
+
 /// When the next visit is.
 #[derive(Debug)]
 pub(super) struct Rhythm {

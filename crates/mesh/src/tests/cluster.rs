@@ -1,7 +1,6 @@
 //! Nodes to test with.
 
-use crate::mesh::launch;
-use crate::rendezvous::Pace;
+use crate::mesh::{Tuning, start_tuned};
 use crate::{Author, Config, Dht, Event, Identity, Mesh, Remembered};
 use ghmesh_model::wire::{Invalidated, Record, Response, Shared, SignedRecord};
 use ghmesh_model::{MemberId, Scope};
@@ -49,15 +48,8 @@ pub(crate) struct Setup {
     pub(crate) bootstrap: Vec<String>,
     pub(crate) remembered: Vec<Remembered>,
     pub(crate) dht: Option<Dht>,
+    pub(crate) tuning: Tuning,
 }
-
-/// Visits of the DHT as often as a test can wait for.
-const FAST: Pace = Pace {
-    first: Duration::from_millis(50),
-    alone: Duration::from_millis(100),
-    alone_max: Duration::from_secs(1),
-    together: Duration::from_secs(1),
-};
 
 impl Setup {
     pub(crate) fn new(secret: &str) -> Self {
@@ -69,6 +61,7 @@ impl Setup {
             bootstrap: Vec::new(),
             remembered: Vec::new(),
             dht: None,
+            tuning: Tuning::default(),
         }
     }
 
@@ -86,9 +79,9 @@ impl Setup {
     pub(crate) async fn start(self) -> Node {
         let config = Config { listen: self.listen, bootstrap: self.bootstrap, mdns: false, dht: self.dht };
         let author = Author::new(&self.identity, self.boot);
-        let (mesh, events) =
-            launch(config, self.identity.clone(), self.rings, (self.boot, self.remembered), FAST).await.unwrap();
-        Node { mesh, events, author, identity: self.identity }
+        let Setup { identity, rings, boot, remembered, tuning, .. } = self;
+        let (mesh, events) = start_tuned(config, identity.clone(), rings, boot, remembered, tuning).await.unwrap();
+        Node { mesh, events, author, identity }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Members that know nothing of each other meet in a DHT of strangers.
 
 use super::cluster::{Node, PATIENCE, Setup, eventually, ring};
+use crate::rendezvous::Pace;
 use crate::{Dht, Source, SourceStatus};
 use futures::StreamExt;
 use ghmesh_seal::KeyRing;
@@ -13,6 +14,14 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 const PROTOCOL: &str = "/ipfs/kad/1.0.0";
+
+/// Visits of the DHT as often as a test can wait for.
+const FAST: Pace = Pace {
+    first: Duration::from_millis(50),
+    alone: Duration::from_millis(100),
+    alone_max: Duration::from_secs(1),
+    together: Duration::from_secs(1),
+};
 
 /// A node of the DHT, as others run it.
 #[derive(NetworkBehaviour)]
@@ -72,6 +81,7 @@ async fn node(rings: Vec<KeyRing>, bootstrap: &[String]) -> Node {
         announce: vec![format!("/ip4/127.0.0.1/tcp/{port}")],
         protocol: PROTOCOL.to_owned(),
     });
+    setup.tuning.pace = FAST;
     setup.start().await
 }
 
