@@ -18,6 +18,8 @@ pub enum Source {
     Mdns,
     /// Other members' routing tables.
     Kademlia,
+    /// The public DHT, where members leave their addresses.
+    Rendezvous,
     /// Where a connected member says that it listens.
     Identify,
     /// They dialled this node.
@@ -33,6 +35,7 @@ impl Source {
         Source::Remembered,
         Source::Mdns,
         Source::Kademlia,
+        Source::Rendezvous,
         Source::Identify,
         Source::Inbound,
     ];
@@ -46,6 +49,7 @@ impl Source {
             Source::Remembered => "remembered",
             Source::Mdns => "mdns",
             Source::Kademlia => "kademlia",
+            Source::Rendezvous => "dht",
             Source::Identify => "identify",
             Source::Inbound => "inbound",
         }

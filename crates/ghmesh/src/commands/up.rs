@@ -136,7 +136,7 @@ struct Joining {
 impl Joining {
     fn new(settings: Settings) -> Self {
         let Mesh { cluster, listen, bootstrap, discovery, .. } = settings.mesh;
-        let config = ghmesh_mesh::Config { listen, bootstrap, mdns: discovery.mdns };
+        let config = ghmesh_mesh::Config { listen, bootstrap, mdns: discovery.mdns, dht: discovery.dht.chosen() };
         Joining { cluster, data: settings.cache.dir, config }
     }
 }

@@ -3,6 +3,7 @@
 //! Which secret is used in the end is decided in `choice`.
 
 use super::address::{self, Use};
+use super::dht::{self, DhtSettings};
 use super::key::{Fallback, Key};
 use super::problem::{Fault, Problem};
 use super::reader::{Reader, check_range};
@@ -102,8 +103,21 @@ static MDNS: Key = Key {
     secret: false,
 };
 
-pub(super) const KEYS: &[&Key] =
-    &[&ENABLED, &SECRET, &SECRET_FILE, &ACCEPTED_SECRETS, &ALLOW_WEAK_SECRET, &CLUSTER, &LISTEN, &BOOTSTRAP, &MDNS];
+pub(super) const KEYS: &[&Key] = &[
+    &ENABLED,
+    &SECRET,
+    &SECRET_FILE,
+    &ACCEPTED_SECRETS,
+    &ALLOW_WEAK_SECRET,
+    &CLUSTER,
+    &LISTEN,
+    &BOOTSTRAP,
+    &MDNS,
+    &dht::ENABLED,
+    &dht::BOOTSTRAP,
+    &dht::ANNOUNCE,
+    &dht::PROTOCOL,
+];
 
 /// The `mesh` section; `docs/configuration.md` says what each does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,10 +143,12 @@ pub struct Mesh {
 }
 
 /// The `mesh.discovery` section.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discovery {
     /// Whether multicast DNS is used.
     pub mdns: bool,
+    /// The DHT of IPFS.
+    pub dht: DhtSettings,
 }
 
 impl Mesh {
@@ -146,7 +162,7 @@ impl Mesh {
             cluster: reader.value(&CLUSTER),
             listen: reader.list(&LISTEN),
             bootstrap: reader.list(&BOOTSTRAP),
-            discovery: Discovery { mdns: reader.value(&MDNS) },
+            discovery: Discovery { mdns: reader.value(&MDNS), dht: DhtSettings::read(reader) },
         }
     }
 
@@ -160,6 +176,7 @@ impl Mesh {
     pub fn validate(&self, problems: &mut Vec<Problem>) {
         check_addresses(problems, &LISTEN, &self.listen, Use::Listen);
         check_addresses(problems, &BOOTSTRAP, &self.bootstrap, Use::Dial);
+        self.discovery.dht.validate(problems);
         let cluster_bytes = Quantity::Bytes(self.cluster.len() as u64);
         check_range(problems, &CLUSTER, cluster_bytes, (Quantity::Bytes(1), Quantity::Bytes(MAX_CLUSTER_BYTES)));
     }

@@ -8,6 +8,7 @@ use crate::gate::{Denial, GateError, Plea, Refusal};
 use crate::growth::SETTLED;
 use crate::interfaces::ContainerNetworks;
 use crate::mesh::Event;
+use crate::rendezvous::Met;
 use crate::resolve::{Found, Resolved};
 use crate::status::Source;
 use crate::transport::refusal;
@@ -352,6 +353,22 @@ impl Task<'_> {
                 tracing::debug!(%host, %error, "could not resolve");
                 self.core.book.error(source, format!("{host}: {error}"), now);
             }
+        }
+        self.changed = true;
+        self.dial();
+    }
+
+    pub(super) fn on_met(&mut self, Met(met): Met) {
+        let now = Instant::now();
+        match met {
+            Ok(addresses) => {
+                let source = Source::Rendezvous;
+                self.core.book.answered(source, now);
+                addresses
+                    .into_iter()
+                    .for_each(|(address, peer)| self.core.book.learn(address, Some(peer), source, now));
+            }
+            Err(error) => self.core.book.error(Source::Rendezvous, error.to_string(), now),
         }
         self.changed = true;
         self.dial();
