@@ -6,6 +6,8 @@
 
 use crate::antechamber::PLACES;
 use crate::codec::{Frames, PROTOCOL};
+use crate::discreet::Discreet;
+use crate::interfaces::InterfacePolicy;
 use ghmesh_model::limits::MAX_GOSSIP_BYTES;
 use ghmesh_seal::KeyRing;
 use libp2p::identity::Keypair;
@@ -52,16 +54,21 @@ pub(crate) struct Behaviour {
     pub(crate) gossip: Gossip,
     pub(crate) exchange: request_response::Behaviour<Frames>,
     pub(crate) ping: ping::Behaviour,
-    pub(crate) identify: identify::Behaviour,
+    pub(crate) identify: Discreet<identify::Behaviour>,
     pub(crate) kademlia: kad::Behaviour<MemoryStore>,
-    pub(crate) mdns: Toggle<mdns::tokio::Behaviour>,
+    pub(crate) mdns: Toggle<Discreet<mdns::tokio::Behaviour>>,
 }
 
 /// Builds all of them. The error is multicast's alone, whose lack stops nothing.
-pub(crate) fn build(keypair: &Keypair, rings: &[KeyRing], with_mdns: bool) -> (Behaviour, Option<io::Error>) {
+pub(crate) fn build(
+    keypair: &Keypair,
+    rings: &[KeyRing],
+    with_mdns: bool,
+    interfaces: &InterfacePolicy,
+) -> (Behaviour, Option<io::Error>) {
     let local = keypair.public().to_peer_id();
     let (mdns, error) = match with_mdns.then(|| multicast(local)).transpose() {
-        Ok(mdns) => (mdns, None),
+        Ok(mdns) => (mdns.map(|mdns| Discreet::new(mdns, interfaces.clone())), None),
         Err(error) => (None, Some(error)),
     };
     let behaviour = Behaviour {
@@ -69,7 +76,7 @@ pub(crate) fn build(keypair: &Keypair, rings: &[KeyRing], with_mdns: bool) -> (B
         gossip: gossip(rings),
         exchange: exchange(),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING).with_timeout(PING)),
-        identify: identify::Behaviour::new(identification(keypair)),
+        identify: Discreet::new(identify::Behaviour::new(identification(keypair)), interfaces.clone()),
         kademlia: kademlia(local, &rings[0]),
         mdns: mdns.into(),
     };

@@ -1,13 +1,14 @@
 //! Where the mesh listens and whom it dials first.
 
 use crate::identity::member_id;
+use crate::interfaces::InterfacePolicy;
 use crate::resolve::Target;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use std::fmt;
 
 /// What the mesh is started with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// Multiaddrs to listen on: `/ip4/…/tcp/PORT` or `/ip6/…/tcp/PORT`; port 0 takes a free one. With none the node dials but
     /// cannot be dialled.
@@ -17,6 +18,8 @@ pub struct Config {
     pub bootstrap: Vec<String>,
     /// Whether nodes on the same LAN are looked for by multicast.
     pub mdns: bool,
+    /// Which of this machine's networks are used to find members.
+    pub interfaces: InterfacePolicy,
 }
 
 impl Config {
@@ -29,7 +32,7 @@ impl Config {
     }
 
     pub(crate) fn parse(&self) -> Result<Plan, ConfigError> {
-        let mut plan = Plan { mdns: self.mdns, ..Plan::default() };
+        let mut plan = Plan { mdns: self.mdns, interfaces: self.interfaces.clone(), ..Plan::default() };
         let mut problems = Vec::new();
         for value in &self.listen {
             match listen_address(value) {
@@ -111,6 +114,7 @@ pub(crate) struct Plan {
     pub(crate) addresses: Vec<(Multiaddr, Option<PeerId>)>,
     pub(crate) targets: Vec<Target>,
     pub(crate) mdns: bool,
+    pub(crate) interfaces: InterfacePolicy,
 }
 
 /// A host name to dial.
@@ -204,7 +208,7 @@ mod tests {
 
     fn config(listen: &[&str], bootstrap: &[&str]) -> Config {
         let owned = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
-        Config { listen: owned(listen), bootstrap: owned(bootstrap), mdns: false }
+        Config { listen: owned(listen), bootstrap: owned(bootstrap), ..Config::default() }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::exiles::Exiles;
 use crate::gate::{Gate, Plea};
 use crate::growth::Growth;
 use crate::identity::member_id;
+use crate::interfaces::InterfacePolicy;
 use crate::mesh::{Event, StartError};
 use crate::offences::{Offence, Offences};
 use crate::others::Others;
@@ -130,6 +131,7 @@ pub(crate) struct Blueprint {
     /// Once bound, with the ports that were got.
     pub(crate) listen: Vec<Multiaddr>,
     pub(crate) mdns: bool,
+    pub(crate) interfaces: InterfacePolicy,
     pub(crate) growth: Growth,
 }
 
@@ -242,13 +244,13 @@ impl Core {
 
     fn build(&mut self) -> Result<Built, libp2p::noise::Error> {
         let (sender, pleas) = mpsc::channel(PLEAS);
-        let Blueprint { keypair, rings, mdns, .. } = &self.blueprint;
+        let Blueprint { keypair, rings, mdns, interfaces, .. } = &self.blueprint;
         let local = keypair.public().to_peer_id();
         let gate = Gate { local, rings: rings.clone(), transport: Transport::Tcp, pleas: sender };
         let transport = transport::build(keypair, gate)?;
         #[cfg(test)]
         let transport = libp2p::Transport::boxed(crate::tests::cut::Cuttable::new(transport, local));
-        let (behaviour, error) = behaviour::build(keypair, rings, *mdns);
+        let (behaviour, error) = behaviour::build(keypair, rings, *mdns, interfaces);
         if let Some(error) = error {
             tracing::warn!(%error, "members on the LAN cannot be looked for");
             self.book.error(Source::Mdns, error.to_string(), Instant::now());

@@ -136,7 +136,8 @@ struct Joining {
 impl Joining {
     fn new(settings: Settings) -> Self {
         let Mesh { cluster, listen, bootstrap, discovery, .. } = settings.mesh;
-        let config = ghmesh_mesh::Config { listen, bootstrap, mdns: discovery.mdns };
+        let interfaces = ghmesh_mesh::InterfacePolicy { only: discovery.interfaces, skip: discovery.skip_interfaces };
+        let config = ghmesh_mesh::Config { listen, bootstrap, mdns: discovery.mdns, interfaces };
         Joining { cluster, data: settings.cache.dir, config }
     }
 }
