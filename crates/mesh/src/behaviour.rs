@@ -8,6 +8,7 @@ use crate::antechamber::PLACES;
 use crate::codec::{Frames, PROTOCOL};
 use crate::discreet::Discreet;
 use crate::interfaces::InterfacePolicy;
+use crate::metered::Metered;
 use ghmesh_model::limits::MAX_GOSSIP_BYTES;
 use ghmesh_seal::KeyRing;
 use libp2p::identity::Keypair;
@@ -44,6 +45,14 @@ const GOSSIP_BUFFER_BYTES: usize = 2 * MAX_GOSSIP_BYTES + 16 * 1024;
 /// Messages that wait for one slow member: 6 MiB at most.
 const GOSSIP_QUEUE: usize = 256;
 
+/// Gossipsub's messages of one member: what it passes on for a thousand others that gossip four records a second each.
+const GOSSIP_PER_SECOND: u32 = 4096;
+/// Identify's of one member: an exchange with each connection, and a push whenever its addresses change. It may restart in a loop.
+const IDENTIFY_PER_SECOND: u32 = 16;
+/// Kademlia's of one member: a lookup of its own every half minute, its part in ours, and as much for each member that has just
+/// joined.
+const KADEMLIA_PER_SECOND: u32 = 64;
+
 /// Gossipsub that takes subscriptions to this mesh's topics only.
 pub(crate) type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::WhitelistSubscriptionFilter>;
 
@@ -51,11 +60,11 @@ pub(crate) type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, goss
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     pub(crate) limits: connection_limits::Behaviour,
-    pub(crate) gossip: Gossip,
+    pub(crate) gossip: Metered<Gossip>,
     pub(crate) exchange: request_response::Behaviour<Frames>,
     pub(crate) ping: ping::Behaviour,
-    pub(crate) identify: Discreet<identify::Behaviour>,
-    pub(crate) kademlia: kad::Behaviour<MemoryStore>,
+    pub(crate) identify: Discreet<Metered<identify::Behaviour>>,
+    pub(crate) kademlia: Metered<kad::Behaviour<MemoryStore>>,
     pub(crate) mdns: Toggle<Discreet<mdns::tokio::Behaviour>>,
 }
 
@@ -73,11 +82,14 @@ pub(crate) fn build(
     };
     let behaviour = Behaviour {
         limits: connection_limits::Behaviour::new(limits()),
-        gossip: gossip(rings),
+        gossip: Metered::new(gossip(rings), GOSSIP_PER_SECOND),
         exchange: exchange(),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING).with_timeout(PING)),
-        identify: Discreet::new(identify::Behaviour::new(identification(keypair)), interfaces.clone()),
-        kademlia: kademlia(local, &rings[0]),
+        identify: Discreet::new(
+            Metered::new(identify::Behaviour::new(identification(keypair)), IDENTIFY_PER_SECOND),
+            interfaces.clone(),
+        ),
+        kademlia: Metered::new(kademlia(local, &rings[0]), KADEMLIA_PER_SECOND),
         mdns: mdns.into(),
     };
     (behaviour, error)
@@ -107,7 +119,7 @@ fn gossip(rings: &[KeyRing]) -> Gossip {
     gossip
 }
 
-fn gossip_config() -> gossipsub::ConfigBuilder {
+pub(crate) fn gossip_config() -> gossipsub::ConfigBuilder {
     let mut config = gossipsub::ConfigBuilder::default();
     config
         .validation_mode(gossipsub::ValidationMode::Anonymous)

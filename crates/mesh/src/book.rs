@@ -2,7 +2,10 @@
 //!
 //! It decides whom to dial and dials nobody. Moments and jitter are arguments.
 
+use crate::config::transport_of;
+use crate::precedence::{Facts, Party, Standings, socket};
 use crate::status::{Health, Source, SourceStatus};
+use ghmesh_seal::Transport;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,7 +88,8 @@ struct Entry {
     worked_at: Option<Instant>,
     /// When it was learned, or worked last.
     since: Instant,
-    dialling: bool,
+    /// Since when.
+    dialling: Option<Instant>,
     /// Its name has it no more.
     vanished: bool,
     /// A number at random, but always the same on this node: so that not all nodes dial in one order.
@@ -171,7 +175,7 @@ impl Book {
                 not_before: now,
                 worked_at: None,
                 since: now,
-                dialling: false,
+                dialling: None,
                 vanished: false,
                 rank: self.rank(&address),
             };
@@ -197,7 +201,7 @@ impl Book {
 
     fn forget_worst(&mut self, for_hearsay: bool) -> bool {
         let useless = |e: &Entry| e.worked_at.is_none() || !for_hearsay && e.failures > 0;
-        let is_evictable = |e: &Entry| !e.dialling && e.source != Source::Static && useless(e);
+        let is_evictable = |e: &Entry| e.dialling.is_none() && e.source != Source::Static && useless(e);
         let badness = |e: &Entry| (e.worked_at.is_none(), e.is_doubtful(), e.failures, std::cmp::Reverse(e.since));
         let evictable = self.entries.iter().filter(|(_, e)| is_evictable(e));
         let worst = evictable.max_by_key(|(_, e)| badness(e)).map(|(address, _)| address.clone());
@@ -208,7 +212,7 @@ impl Book {
     pub(crate) fn vanish(&mut self, address: &Multiaddr, source: Source, connected: impl Fn(&PeerId) -> bool) {
         let Some(entry) = self.entries.get_mut(address).filter(|e| e.source == source) else { return };
         entry.vanished = true;
-        if !entry.dialling && !entry.peer.as_ref().is_some_and(connected) {
+        if entry.dialling.is_none() && !entry.peer.as_ref().is_some_and(connected) {
             self.entries.remove(address);
         }
     }
@@ -230,7 +234,7 @@ impl Book {
 
     /// A source takes an address back. One that worked stays.
     pub(crate) fn retract(&mut self, address: &Multiaddr, source: Source) {
-        let unused = |e: &Entry| e.source == source && !e.dialling && e.worked_at.is_none();
+        let unused = |e: &Entry| e.source == source && e.dialling.is_none() && e.worked_at.is_none();
         if self.entries.get(address).is_some_and(unused) {
             self.entries.remove(address);
         }
@@ -239,24 +243,22 @@ impl Book {
     /// The next dial that is due, if there is room for one. It counts as under way until its addresses have succeeded or failed.
     pub(crate) fn next_dial(&mut self, connected: impl Fn(&PeerId) -> bool, now: Instant) -> Option<Dial> {
         let mut under_way: BTreeMap<Source, usize> = BTreeMap::new();
-        let dialling = || self.entries.values().filter(|e| e.dialling);
+        let dialling = || self.entries.values().filter(|e| e.dialling.is_some());
         dialling().for_each(|e| *under_way.entry(e.source).or_default() += 1);
         let full = dialling().count() >= MAX_DIALS;
         let full_of_doubtful = dialling().filter(|e| e.is_doubtful()).count() >= MAX_DOUBTFUL_DIALS;
         let of = |e: &Entry| under_way.get(&e.source).copied().unwrap_or_default();
         let has_room = |e: &Entry| of(e) == 0 || !(full || full_of_doubtful && e.is_doubtful());
-        let due = |e: &Entry| e.not_before <= now && has_room(e);
-        let candidates = self.idle(&connected).filter(|(_, e)| due(e));
-        let first = candidates.min_by_key(|(_, e)| (of(e), e.order(now)));
-        let (address, peer) = first.map(|(address, e)| (address.clone(), e.peer))?;
-        let addresses = match peer {
-            Some(_) => {
-                self.idle(&connected).filter(|(_, e)| e.peer == peer && due(e)).map(|(a, _)| a.clone()).collect()
-            }
-            None => vec![address],
+        let due = |e: &Entry, at: Instant| at <= now && has_room(e);
+        let candidates: Vec<_> = self.idle(&connected, now).filter(|(_, e, at)| due(e, *at)).collect();
+        let (address, first, _) = candidates.iter().min_by_key(|(_, e, _)| (of(e), e.order(now)))?;
+        let peer = first.peer;
+        let addresses: Vec<Multiaddr> = match peer {
+            Some(_) => candidates.iter().filter(|(_, e, _)| e.peer == peer).map(|(a, ..)| (*a).clone()).collect(),
+            None => vec![(*address).clone()],
         };
         for address in &addresses {
-            self.entries.get_mut(address).expect("it was just found").dialling = true;
+            self.entries.get_mut(address).expect("it was just found").dialling = Some(now);
         }
         Some(Dial { peer, addresses })
     }
@@ -264,14 +266,34 @@ impl Book {
     /// When to ask for a dial again, if nothing else happens.
     pub(crate) fn next_due(&self, connected: impl Fn(&PeerId) -> bool, now: Instant) -> Option<Instant> {
         // What is due already waits for room, which the end of a dial makes.
-        self.idle(&connected).map(|(_, e)| e.not_before).filter(|at| *at > now).min()
+        self.idle(&connected, now).map(|(_, _, at)| at).filter(|at| *at > now).min()
     }
 
-    /// What may be dialled, due or not: neither under way nor of a peer that is connected or being dialled.
-    fn idle<'a>(&'a self, connected: &'a impl Fn(&PeerId) -> bool) -> impl Iterator<Item = (&'a Multiaddr, &'a Entry)> {
-        let dialling: BTreeSet<PeerId> = self.entries.values().filter(|e| e.dialling).filter_map(|e| e.peer).collect();
-        let busy = move |peer: &PeerId| dialling.contains(peer) || connected(peer);
-        self.entries.iter().filter(move |(_, e)| !e.dialling && !e.peer.as_ref().is_some_and(&busy))
+    /// What may be dialled, and from when on: neither under way nor of a peer that is connected, nor of one that is being dialled
+    /// over what takes precedence.
+    fn idle<'a>(
+        &'a self,
+        connected: &'a impl Fn(&PeerId) -> bool,
+        now: Instant,
+    ) -> impl Iterator<Item = (&'a Multiaddr, &'a Entry, Instant)> {
+        let standings = self.standings(now);
+        let idle =
+            self.entries.iter().filter(move |(_, e)| e.dialling.is_none() && !e.peer.as_ref().is_some_and(connected));
+        idle.filter_map(move |(address, e)| {
+            let transport = transport_of(address).unwrap_or(Transport::Tcp);
+            let free_at = standings.free_at(&Party::of(address, e.peer), transport, now)?;
+            Some((address, e, e.not_before.max(free_at)))
+        })
+    }
+
+    fn standings(&self, now: Instant) -> Standings {
+        let mut standings = Standings::default();
+        for (address, e) in &self.entries {
+            let transport = transport_of(address).unwrap_or(Transport::Tcp);
+            let (due, worked) = (e.not_before <= now, e.worked_at.is_some());
+            standings.note(Party::of(address, e.peer), Facts { transport, dialling: e.dialling, due, worked });
+        }
+        standings
     }
 
     /// A dial reached `peer` at `address`. True if the member had been away.
@@ -281,22 +303,26 @@ impl Book {
         let Some(entry) = self.entries.get_mut(address) else { return false };
         let was_away = entry.worked_at.is_some() && entry.failures >= FAILURES_OF_THE_AWAY;
         (entry.peer, entry.worked_at, entry.since) = (Some(peer), Some(now), now);
-        (entry.not_before, entry.failures, entry.dialling) = (now, 0, false);
+        (entry.not_before, entry.failures, entry.dialling) = (now, 0, None);
         let source = entry.source;
         self.found(source, now);
+        // Its other transport has the same port as a rule.
+        let same = |other: &Multiaddr| socket(other).is_some() && socket(other) == socket(address);
+        let nameless = self.entries.iter_mut().filter(|(other, e)| e.peer.is_none() && same(other));
+        nameless.for_each(|(_, e)| e.peer = Some(peer));
         was_away
     }
 
     /// `address` was part of a dial that ended at another address of the same peer.
     pub(crate) fn spared(&mut self, address: &Multiaddr) {
         if let Some(entry) = self.entries.get_mut(address) {
-            entry.dialling = false;
+            entry.dialling = None;
         }
     }
 
     /// No dial is under way any more.
     pub(crate) fn nothing_under_way(&mut self) {
-        self.entries.values_mut().for_each(|entry| entry.dialling = false);
+        self.entries.values_mut().for_each(|entry| entry.dialling = None);
     }
 
     /// A dial of `address` failed. `jitter` in 0..1 spreads the next try. Gives the peer that is out of reach, once that is
@@ -310,7 +336,7 @@ impl Book {
     ) -> Option<PeerId> {
         let entry = self.entries.get_mut(address)?;
         let source = entry.source;
-        entry.dialling = false;
+        entry.dialling = None;
         match failure {
             Failure::Redundant(peer) => {
                 entry.peer = Some(*peer);

@@ -8,6 +8,7 @@ use crate::config::{Families, List, Name};
 use crate::status::Source;
 use crate::task::Command;
 pub(crate) use dnsaddr::Nameserver;
+use ghmesh_seal::Transport;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use rand::seq::SliceRandom;
@@ -129,7 +130,10 @@ async fn addresses(name: &Name) -> io::Result<Vec<Lead>> {
     if ips.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, NoAddresses));
     }
-    let address = |ip: IpAddr| Multiaddr::from(ip).with(Protocol::Tcp(name.port));
+    let address = |ip: IpAddr| match name.transport {
+        Transport::Tcp => Multiaddr::from(ip).with(Protocol::Tcp(name.port)),
+        Transport::Quic => Multiaddr::from(ip).with(Protocol::Udp(name.port)).with(Protocol::QuicV1),
+    };
     Ok(ips.into_iter().map(|ip| (address(ip), name.peer)).collect())
 }
 
@@ -180,8 +184,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_system_knows_localhost() {
-        let name = Name { host: "localhost".into(), port: 9, families: Families::Ip4, peer: None };
+        let transport = Transport::Tcp;
+        let name = Name { host: "localhost".into(), transport, port: 9, families: Families::Ip4, peer: None };
         assert_eq!(addresses(&name).await.unwrap(), [("/ip4/127.0.0.1/tcp/9".parse().unwrap(), None)]);
+        let name = Name { transport: Transport::Quic, ..name };
+        assert_eq!(addresses(&name).await.unwrap(), [("/ip4/127.0.0.1/udp/9/quic-v1".parse().unwrap(), None)]);
         let missing = Name { host: "missing.invalid".into(), ..name };
         assert!(addresses(&missing).await.is_err());
     }
