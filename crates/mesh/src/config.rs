@@ -1,6 +1,7 @@
 //! Where the mesh listens and whom it dials first.
 
 use crate::identity::member_id;
+use crate::interfaces::InterfacePolicy;
 use crate::rendezvous::Network;
 use crate::resolve::Target;
 use ghmesh_seal::Transport;
@@ -9,7 +10,7 @@ use libp2p::{Multiaddr, PeerId, StreamProtocol};
 use std::fmt;
 
 /// What the mesh is started with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// Multiaddrs to listen on: `/ip4/…` or `/ip6/…`, then `/tcp/PORT` or `/udp/PORT/quic-v1`; port 0 takes a free one. With none
     /// the node dials but cannot be dialled.
@@ -20,6 +21,8 @@ pub struct Config {
     pub bootstrap: Vec<String>,
     /// Whether nodes on the same LAN are looked for by multicast.
     pub mdns: bool,
+    /// Which of this machine's networks are used to find members.
+    pub interfaces: InterfacePolicy,
     /// The DHT in which members leave their addresses for each other, if any.
     pub dht: Option<Dht>,
 }
@@ -46,7 +49,7 @@ impl Config {
     }
 
     pub(crate) fn parse(&self) -> Result<Plan, ConfigError> {
-        let mut plan = Plan { mdns: self.mdns, ..Plan::default() };
+        let mut plan = Plan { mdns: self.mdns, interfaces: self.interfaces.clone(), ..Plan::default() };
         let mut problems = Vec::new();
         for value in &self.listen {
             match listen_address(value) {
@@ -220,6 +223,7 @@ pub(crate) struct Plan {
     pub(crate) mdns: bool,
     /// The DHT and the addresses to leave there.
     pub(crate) dht: Option<(Network, Vec<Multiaddr>)>,
+    pub(crate) interfaces: InterfacePolicy,
 }
 
 /// A host name to dial.
@@ -330,7 +334,7 @@ mod tests {
 
     fn config(listen: &[&str], bootstrap: &[&str]) -> Config {
         let owned = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
-        Config { listen: owned(listen), bootstrap: owned(bootstrap), mdns: false, dht: None }
+        Config { listen: owned(listen), bootstrap: owned(bootstrap), ..Config::default() }
     }
 
     fn with_dht(bootstrap: &[&str], announce: &[&str], protocol: &str) -> Config {

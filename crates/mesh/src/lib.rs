@@ -19,6 +19,7 @@ mod book;
 mod codec;
 mod config;
 mod connections;
+mod discreet;
 mod exiles;
 mod gate;
 mod growth;
@@ -41,6 +42,7 @@ mod workers;
 
 pub use config::{Config, ConfigError, Dht, Fault as AddressFault, Problem};
 pub use identity::{Author, Fault as IdentityFault, Identity, IdentityError, Provenance, is_genuine};
+pub use interfaces::InterfacePolicy;
 pub use mesh::{AskError, Event, Full, Mesh, Remembered, Replier, StartError, start};
 pub use offences::Offence;
 pub use status::{Counters, Health, Other, OtherKind, Peer, Source, SourceStatus, Status, Transport};

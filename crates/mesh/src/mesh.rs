@@ -223,6 +223,7 @@ pub(crate) async fn start_tuned(
         rings: rings.clone(),
         listen: plan.listen,
         mdns: plan.mdns,
+        interfaces: plan.interfaces,
         growth: tuning.growth,
     };
     let weak = command_sender.downgrade();

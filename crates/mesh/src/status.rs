@@ -28,7 +28,7 @@ pub enum Source {
 
 impl Source {
     /// Every source, in the order in which they are shown.
-    pub const ALL: [Source; 8] = [
+    pub const ALL: [Source; 9] = [
         Source::Static,
         Source::Dns,
         Source::Dnsaddr,

@@ -16,6 +16,7 @@ use crate::exiles::Exiles;
 use crate::gate::{Gate, Plea};
 use crate::growth::Growth;
 use crate::identity::member_id;
+use crate::interfaces::InterfacePolicy;
 use crate::mesh::{Event, StartError};
 use crate::offences::{Offence, Offences};
 use crate::others::Others;
@@ -135,6 +136,7 @@ pub(crate) struct Blueprint {
     /// Once bound, with the ports that were got.
     pub(crate) listen: Vec<Multiaddr>,
     pub(crate) mdns: bool,
+    pub(crate) interfaces: InterfacePolicy,
     pub(crate) growth: Growth,
 }
 
@@ -255,13 +257,13 @@ impl Core {
 
     fn build(&mut self) -> Result<Built, libp2p::noise::Error> {
         let (sender, pleas) = mpsc::channel(PLEAS);
-        let Blueprint { keypair, rings, mdns, .. } = &self.blueprint;
+        let Blueprint { keypair, rings, mdns, interfaces, .. } = &self.blueprint;
         let local = keypair.public().to_peer_id();
         let gate = |transport| Gate { local, rings: rings.clone(), transport, pleas: sender.clone() };
         let transport = transport::build(keypair, gate)?;
         #[cfg(test)]
         let transport = libp2p::Transport::boxed(crate::tests::cut::Cuttable::new(transport, local));
-        let (behaviour, error) = behaviour::build(keypair, rings, *mdns);
+        let (behaviour, error) = behaviour::build(keypair, rings, *mdns, interfaces);
         if let Some(error) = error {
             tracing::warn!(%error, "members on the LAN cannot be looked for");
             self.book.error(Source::Mdns, error.to_string(), Instant::now());

@@ -103,6 +103,29 @@ static MDNS: Key = Key {
     secret: false,
 };
 
+static INTERFACES: Key = Key {
+    path: "mesh.discovery.interfaces",
+    default: Fallback::EmptyList,
+    values: "list of names of network interfaces; `*` at the end stands for any ending",
+    meaning: "The network interfaces by which nodes are looked for: addresses on others are neither announced, nor told to other \
+              nodes, nor believed where multicast announces them. Addresses in `mesh.bootstrap` are dialled by whatever interface \
+              leads there. Set it for a mesh across a VPN, as in `tailscale0`.",
+    because: "All that `mesh.discovery.skip_interfaces` leaves; with a name here, that list counts for nothing.",
+    secret: false,
+};
+static SKIP_INTERFACES: Key = Key {
+    path: "mesh.discovery.skip_interfaces",
+    default: Fallback::Text(
+        "docker*,br-*,podman*,veth*,cni*,cali*,flannel*,cilium*,kube-*,lxc*,lxdbr*,virbr*,vnet*,vmnet*,vboxnet*,tun*,utun*,wg*,\
+         tailscale*,zt*,nordlynx",
+    ),
+    values: "list of names of network interfaces; `*` at the end stands for any ending; `none` for none",
+    meaning: "The network interfaces by which nodes are not looked for.",
+    because: "Networks of containers and virtual machines hold this machine itself, or what it hides; a tunnel's other end has not \
+              asked for it.",
+    secret: false,
+};
+
 pub(super) const KEYS: &[&Key] = &[
     &ENABLED,
     &SECRET,
@@ -117,6 +140,8 @@ pub(super) const KEYS: &[&Key] = &[
     &dht::BOOTSTRAP,
     &dht::ANNOUNCE,
     &dht::PROTOCOL,
+    &INTERFACES,
+    &SKIP_INTERFACES,
 ];
 
 /// The `mesh` section; `docs/configuration.md` says what each does.
@@ -149,6 +174,10 @@ pub struct Discovery {
     pub mdns: bool,
     /// The DHT of IPFS.
     pub dht: DhtSettings,
+    /// Interfaces that are used; where there are none here, all but `skip_interfaces`.
+    pub interfaces: Vec<String>,
+    /// Interfaces that are not used.
+    pub skip_interfaces: Vec<String>,
 }
 
 impl Mesh {
@@ -162,7 +191,12 @@ impl Mesh {
             cluster: reader.value(&CLUSTER),
             listen: reader.list(&LISTEN),
             bootstrap: reader.list(&BOOTSTRAP),
-            discovery: Discovery { mdns: reader.value(&MDNS), dht: DhtSettings::read(reader) },
+            discovery: Discovery {
+                mdns: reader.value(&MDNS),
+                interfaces: reader.list(&INTERFACES),
+                skip_interfaces: reader.list(&SKIP_INTERFACES),
+                dht: DhtSettings::read(reader),
+            },
         }
     }
 

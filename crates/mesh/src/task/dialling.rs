@@ -6,7 +6,7 @@ use crate::config::{is_dialable, split_peer};
 use crate::connections::{Connection, Ruling};
 use crate::gate::{Denial, GateError, Plea, Refusal};
 use crate::growth::SETTLED;
-use crate::interfaces::ContainerNetworks;
+use crate::interfaces::Interfaces;
 use crate::mesh::Event;
 use crate::rendezvous::Met;
 use crate::resolve::{Found, Resolved};
@@ -319,11 +319,11 @@ impl Task<'_> {
     }
 
     pub(super) fn on_announced(&mut self, announced: Vec<(PeerId, Multiaddr)>) {
-        let (now, networks) = (Instant::now(), ContainerNetworks::read());
+        let (now, interfaces) = (Instant::now(), Interfaces::read(&self.core.blueprint.interfaces));
         self.core.book.answered(Source::Mdns, now);
         for (peer, mut address) in announced.into_iter().take(MAX_ANNOUNCED) {
             split_peer(&mut address);
-            if is_dialable(&address) && networks.is_useful(&address) {
+            if is_dialable(&address) && interfaces.is_useful(&address) {
                 self.core.book.learn(address, Some(peer), Source::Mdns, now);
             }
         }

@@ -77,7 +77,7 @@ impl Setup {
     }
 
     pub(crate) async fn start(self) -> Node {
-        let config = Config { listen: self.listen, bootstrap: self.bootstrap, mdns: false, dht: self.dht };
+        let config = Config { listen: self.listen, bootstrap: self.bootstrap, dht: self.dht, ..Config::default() };
         let author = Author::new(&self.identity, self.boot);
         let Setup { identity, rings, boot, remembered, tuning, .. } = self;
         let (mesh, events) = start_tuned(config, identity.clone(), rings, boot, remembered, tuning).await.unwrap();
