@@ -12,7 +12,7 @@ pub(super) static ENABLED: Key = Key {
     values: "`true`, `false`",
     meaning: "Finds nodes in other networks through the DHT of IPFS, where nobody can be named in `mesh.bootstrap`: each node leaves its \
               addresses there, sealed, under names that only the mesh secret gives, and looks there for others. At least one node must \
-              be reachable from outside. Nodes of the DHT see the IP addresses that ask, not for what.",
+              be reachable from outside. Nodes of the DHT see the IP addresses that ask, and names that mean nothing to them.",
     because: "It talks to strangers.",
     secret: false,
 };

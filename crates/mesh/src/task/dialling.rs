@@ -341,7 +341,9 @@ impl Task<'_> {
         let now = Instant::now();
         match found {
             Ok(Found { chosen, vanished }) => {
-                self.core.book.answered(source, now);
+                if !addresses.is_empty() {
+                    self.core.book.answered(source, now);
+                }
                 chosen
                     .into_iter()
                     .for_each(|(address, peer)| self.core.book.learn(address, peer, source, super::soon()));
