@@ -20,12 +20,14 @@ mod config;
 mod connections;
 mod exiles;
 mod gate;
+mod growth;
 mod identity;
 mod interfaces;
 mod letters;
 mod mesh;
 mod metered;
 mod offences;
+mod others;
 mod precedence;
 mod rations;
 mod replay;
@@ -39,7 +41,7 @@ pub use config::{Config, ConfigError, Fault as AddressFault, Problem};
 pub use identity::{Author, Fault as IdentityFault, Identity, IdentityError, Provenance, is_genuine};
 pub use mesh::{AskError, Event, Full, Mesh, Remembered, Replier, StartError, start};
 pub use offences::Offence;
-pub use status::{Counters, Peer, Source, SourceStatus, Status, Transport};
+pub use status::{Counters, Health, Other, OtherKind, Peer, Source, SourceStatus, Status, Transport};
 
 #[cfg(test)]
 mod tests;

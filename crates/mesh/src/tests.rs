@@ -3,12 +3,15 @@
 
 mod bare;
 mod cluster;
+mod crowd;
+pub(crate) mod cut;
 mod expulsion;
 mod finding;
 mod gossip;
 mod hostile;
 mod many;
 pub(crate) mod memory;
+pub(crate) mod nameserver;
 mod quic;
 mod requests;
 mod resilience;

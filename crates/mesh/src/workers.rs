@@ -153,7 +153,9 @@ pub(crate) async fn serve(
                 Unanswerable::TooMany => Offence::Flood,
             };
             // What is lost here, as the task has too much to do, repeats itself.
-            let _ = commands.upgrade().map(|commands| commands.try_send(Command::Offended { member: from, offence }));
+            if let Some(commands) = commands.upgrade() {
+                let _ = commands.try_send(Command::Offended { member: from, offence });
+            }
             return;
         }
     };

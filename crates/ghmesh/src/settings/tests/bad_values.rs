@@ -60,8 +60,13 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ),
     (
         "MESH__BOOTSTRAP",
-        "/dnsaddr/peer.example",
-        "mesh.bootstrap = \"/dnsaddr/peer.example\" is not an address that nodes can use: it begins with /dnsaddr; write one that begins with /ip4, /ip6, /dns4 or /dns6",
+        "/dnsaddr/peer.example/tcp/9000",
+        "mesh.bootstrap = \"/dnsaddr/peer.example/tcp/9000\" is not an address that nodes can use: /tcp/9000 is too much; the address ends before it",
+    ),
+    (
+        "MESH__BOOTSTRAP",
+        "/unix/peer",
+        "mesh.bootstrap = \"/unix/peer\" is not an address that nodes can use: it begins with /unix; write one that begins with /ip4, /ip6, /dns4, /dns6 or /dnsaddr",
     ),
     (
         "MESH__BOOTSTRAP",
