@@ -223,7 +223,7 @@ pub(crate) async fn start_tuned(
         rings: rings.clone(),
         listen: plan.listen,
         mdns: plan.mdns,
-        interfaces: plan.interfaces,
+        interfaces: plan.interfaces.clone(),
         growth: tuning.growth,
     };
     let weak = command_sender.downgrade();
@@ -235,7 +235,7 @@ pub(crate) async fn start_tuned(
     core.expect(&plan.targets);
     let swarm = core.first_swarm()?;
     if let Some((network, announce)) = plan.dht {
-        let plan = rendezvous::Plan { network, announce, pace: tuning.pace };
+        let plan = rendezvous::Plan { network, announce, pace: tuning.pace, interfaces: plan.interfaces };
         core.expect_rendezvous();
         tokio::spawn(rendezvous::follow(plan, identity.member(), rings.clone(), weak.clone(), status.clone()));
     }

@@ -20,7 +20,7 @@ pub(crate) use rhythm::Pace;
 
 use crate::config::{is_dialable, split_peer, transport_of};
 use crate::identity::peer_id;
-use crate::interfaces::ContainerNetworks;
+use crate::interfaces::{InterfacePolicy, Interfaces};
 use crate::status::Status;
 use crate::task::Command;
 use dht::{Contact, Visit, VisitError};
@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     /// Own addresses to leave there; with none, those on which the mesh listens.
     pub(crate) announce: Vec<Multiaddr>,
     pub(crate) pace: Pace,
+    /// Which of this machine's networks are named there.
+    pub(crate) interfaces: InterfacePolicy,
 }
 
 /// What a visit found: addresses and whose they are.
@@ -152,7 +154,7 @@ impl Visitor {
             let connected: BTreeSet<MemberId> = status.peers.iter().map(|peer| peer.member).collect();
             (connected, status.listen_addrs.clone())
         };
-        let addresses = own_addresses(&self.plan.announce, &listening, visit.seen_as());
+        let addresses = own_addresses(&self.plan.announce, &self.plan.interfaces, &listening, visit.seen_as());
         let notice = Notice::new(self.member, now, addresses.iter().map(Multiaddr::to_vec));
         let Some(notices) = roster::revised(&here.notices, notice, &connected, now) else { return Ok(false) };
         let keypair = own.keypair(ring);
@@ -220,11 +222,16 @@ fn addresses_of<'a>(notices: impl Iterator<Item = &'a Notice>, local: &MemberId)
 
 /// What this node leaves: what the settings say, or where it listens, the addresses that reach farthest first, TCP before QUIC. Where a NAT gives the
 /// machine an address that it does not know (as clouds do), that address with the port on which it listens is worth a try.
-fn own_addresses(announce: &[Multiaddr], listening: &[String], seen_as: Option<IpAddr>) -> Vec<Multiaddr> {
+fn own_addresses(
+    announce: &[Multiaddr],
+    interfaces: &InterfacePolicy,
+    listening: &[String],
+    seen_as: Option<IpAddr>,
+) -> Vec<Multiaddr> {
     if !announce.is_empty() {
         return announce.to_vec();
     }
-    let networks = ContainerNetworks::read();
+    let networks = Interfaces::read(interfaces);
     let parsed = listening.iter().filter_map(|text| text.parse::<Multiaddr>().ok());
     let bare = parsed.map(|mut address| {
         split_peer(&mut address);
@@ -238,7 +245,7 @@ fn own_addresses(announce: &[Multiaddr], listening: &[String], seen_as: Option<I
             listening.iter().find(|address| crate::book::ip_of(address).is_some_and(|at| at.is_ipv4() == ip.is_ipv4()));
         same_family.map(|address| address.replace(0, |_| Some(ip.into())).expect("it has a first part"))
     });
-    let useful = listening.into_iter().filter(|address| networks.is_useful(address));
+    let useful = listening.into_iter().filter(|address| networks.is_useful(address) && networks.is_told(address));
     let mut all: Vec<Multiaddr> = Vec::new();
     for address in outside.into_iter().chain(useful) {
         if crate::book::ip_of(&address).is_some_and(|ip| reach(ip) != Reach::Nowhere) && !all.contains(&address) {

@@ -95,7 +95,8 @@ fn only_addresses_that_can_be_dialled_are_told_and_ones_own_never() {
 fn announced(announce: &[&str], listening: &[&str], seen_as: Option<&str>) -> Vec<String> {
     let announce: Vec<Multiaddr> = announce.iter().map(|text| text.parse().unwrap()).collect();
     let listening: Vec<String> = listening.iter().map(|text| (*text).to_owned()).collect();
-    let addresses = own_addresses(&announce, &listening, seen_as.map(|ip| ip.parse().unwrap()));
+    let addresses =
+        own_addresses(&announce, &InterfacePolicy::default(), &listening, seen_as.map(|ip| ip.parse().unwrap()));
     addresses.iter().map(Multiaddr::to_string).collect()
 }
 

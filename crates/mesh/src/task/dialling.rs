@@ -341,7 +341,7 @@ impl Task<'_> {
         let now = Instant::now();
         match found {
             Ok(Found { chosen, vanished }) => {
-                if !addresses.is_empty() {
+                if !chosen.is_empty() {
                     self.core.book.answered(source, now);
                 }
                 chosen
