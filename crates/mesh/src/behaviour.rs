@@ -63,7 +63,7 @@ pub(crate) struct Behaviour {
     pub(crate) gossip: Metered<Gossip>,
     pub(crate) exchange: request_response::Behaviour<Frames>,
     pub(crate) ping: ping::Behaviour,
-    pub(crate) identify: Discreet<Metered<identify::Behaviour>>,
+    pub(crate) identify: Metered<Discreet<identify::Behaviour>>,
     pub(crate) kademlia: Metered<kad::Behaviour<MemoryStore>>,
     pub(crate) mdns: Toggle<Discreet<mdns::tokio::Behaviour>>,
 }
@@ -85,9 +85,9 @@ pub(crate) fn build(
         gossip: Metered::new(gossip(rings), GOSSIP_PER_SECOND),
         exchange: exchange(),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING).with_timeout(PING)),
-        identify: Discreet::new(
-            Metered::new(identify::Behaviour::new(identification(keypair)), IDENTIFY_PER_SECOND),
-            interfaces.clone(),
+        identify: Metered::new(
+            Discreet::new(identify::Behaviour::new(identification(keypair)), interfaces.clone()),
+            IDENTIFY_PER_SECOND,
         ),
         kademlia: Metered::new(kademlia(local, &rings[0]), KADEMLIA_PER_SECOND),
         mdns: mdns.into(),
