@@ -7,6 +7,7 @@
 //! - [`start`], [`Mesh`], [`Event`]: the running mesh.
 //! - `gate`: a connection comes into being only between holders of one mesh secret.
 //! - `book`, `precedence`, `resolve`, `interfaces`: whom to dial, over what first, from all sources at once.
+//! - `rendezvous`: the public DHT, where members leave their addresses for others.
 //! - `antechamber`, `connections`, `exiles`: which connections there may be before the gate, which there are, and who is kept out.
 //! - `letters`, `replay`, `allowance`, `rations`, `metered`, `offences`: what is sealed and opened, what was seen before, how much is too much, and who
 //!   did what nobody should.
@@ -31,6 +32,7 @@ mod offences;
 mod others;
 mod precedence;
 mod rations;
+mod rendezvous;
 mod replay;
 mod resolve;
 mod status;
@@ -38,7 +40,7 @@ mod task;
 mod transport;
 mod workers;
 
-pub use config::{Config, ConfigError, Fault as AddressFault, Problem};
+pub use config::{Config, ConfigError, Dht, Fault as AddressFault, Problem};
 pub use identity::{Author, Fault as IdentityFault, Identity, IdentityError, Provenance, is_genuine};
 pub use interfaces::InterfacePolicy;
 pub use mesh::{AskError, Event, Full, Mesh, Remembered, Replier, StartError, start};

@@ -21,6 +21,7 @@ use crate::mesh::{Event, StartError};
 use crate::offences::{Offence, Offences};
 use crate::others::Others;
 use crate::rations::{Account, Rations};
+use crate::rendezvous::Met;
 use crate::resolve::{Resolved, Target};
 use crate::status::{Counters, Peer, Source, Status};
 use crate::transport;
@@ -81,6 +82,8 @@ pub(crate) enum Command {
     Expel { peer: PeerId, span: Duration },
     /// A host name was resolved.
     Resolved(Box<Resolved>),
+    /// The public DHT was visited.
+    Met(Met),
     /// Say goodbye and end.
     Stop(oneshot::Sender<()>),
     /// Panic.
@@ -224,6 +227,11 @@ impl Core {
     /// Notes that names are to be resolved.
     pub(crate) fn expect(&mut self, targets: &[Target]) {
         targets.iter().for_each(|target| self.book.enable(target.source()));
+    }
+
+    /// Notes that a DHT is to be visited.
+    pub(crate) fn expect_rendezvous(&mut self) {
+        self.book.enable(Source::Rendezvous);
     }
 
     pub(crate) fn learn_remembered(&mut self, addresses: Vec<(Multiaddr, PeerId)>) {
@@ -520,6 +528,7 @@ impl<'a> Task<'a> {
             Some(Command::Offended { member, offence }) => self.core.offended(member, offence),
             Some(Command::Expel { peer, span }) => self.expel(peer, span),
             Some(Command::Resolved(resolved)) => self.on_resolved(*resolved),
+            Some(Command::Met(met)) => self.on_met(met),
             Some(Command::Stop(done)) => return Next::Stop(Some(done)),
             None => return Next::Stop(None),
             #[cfg(test)]

@@ -32,6 +32,7 @@ mod origin_call;
 mod presented;
 mod stats;
 mod status;
+mod sync;
 mod tags;
 mod tombstones;
 mod writes;

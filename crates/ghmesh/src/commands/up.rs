@@ -137,7 +137,8 @@ impl Joining {
     fn new(settings: Settings) -> Self {
         let Mesh { cluster, listen, bootstrap, discovery, .. } = settings.mesh;
         let interfaces = ghmesh_mesh::InterfacePolicy { only: discovery.interfaces, skip: discovery.skip_interfaces };
-        let config = ghmesh_mesh::Config { listen, bootstrap, mdns: discovery.mdns, interfaces };
+        let dht = discovery.dht.chosen();
+        let config = ghmesh_mesh::Config { listen, bootstrap, mdns: discovery.mdns, interfaces, dht };
         Joining { cluster, data: settings.cache.dir, config }
     }
 }

@@ -3,6 +3,7 @@
 //! Which secret is used in the end is decided in `choice`.
 
 use super::address::{self, Use};
+use super::dht::{self, DhtSettings};
 use super::key::{Fallback, Key};
 use super::problem::{Fault, Problem};
 use super::reader::{Reader, check_range};
@@ -135,6 +136,10 @@ pub(super) const KEYS: &[&Key] = &[
     &LISTEN,
     &BOOTSTRAP,
     &MDNS,
+    &dht::ENABLED,
+    &dht::BOOTSTRAP,
+    &dht::ANNOUNCE,
+    &dht::PROTOCOL,
     &INTERFACES,
     &SKIP_INTERFACES,
 ];
@@ -167,6 +172,8 @@ pub struct Mesh {
 pub struct Discovery {
     /// Whether multicast DNS is used.
     pub mdns: bool,
+    /// The DHT of IPFS.
+    pub dht: DhtSettings,
     /// Interfaces that are used; where there are none here, all but `skip_interfaces`.
     pub interfaces: Vec<String>,
     /// Interfaces that are not used.
@@ -188,6 +195,7 @@ impl Mesh {
                 mdns: reader.value(&MDNS),
                 interfaces: reader.list(&INTERFACES),
                 skip_interfaces: reader.list(&SKIP_INTERFACES),
+                dht: DhtSettings::read(reader),
             },
         }
     }
@@ -202,6 +210,7 @@ impl Mesh {
     pub fn validate(&self, problems: &mut Vec<Problem>) {
         check_addresses(problems, &LISTEN, &self.listen, Use::Listen);
         check_addresses(problems, &BOOTSTRAP, &self.bootstrap, Use::Dial);
+        self.discovery.dht.validate(problems);
         let cluster_bytes = Quantity::Bytes(self.cluster.len() as u64);
         check_range(problems, &CLUSTER, cluster_bytes, (Quantity::Bytes(1), Quantity::Bytes(MAX_CLUSTER_BYTES)));
     }

@@ -8,6 +8,7 @@ use crate::gate::{Denial, GateError, Plea, Refusal};
 use crate::growth::SETTLED;
 use crate::interfaces::Interfaces;
 use crate::mesh::Event;
+use crate::rendezvous::Met;
 use crate::resolve::{Found, Resolved};
 use crate::status::Source;
 use crate::transport::refusal;
@@ -340,7 +341,9 @@ impl Task<'_> {
         let now = Instant::now();
         match found {
             Ok(Found { chosen, vanished }) => {
-                self.core.book.answered(source, now);
+                if !chosen.is_empty() {
+                    self.core.book.answered(source, now);
+                }
                 chosen
                     .into_iter()
                     .for_each(|(address, peer)| self.core.book.learn(address, peer, source, super::soon()));
@@ -352,6 +355,22 @@ impl Task<'_> {
                 tracing::debug!(%host, %error, "could not resolve");
                 self.core.book.error(source, format!("{host}: {error}"), now);
             }
+        }
+        self.changed = true;
+        self.dial();
+    }
+
+    pub(super) fn on_met(&mut self, Met(met): Met) {
+        let now = Instant::now();
+        match met {
+            Ok(addresses) => {
+                let source = Source::Rendezvous;
+                self.core.book.answered(source, now);
+                addresses
+                    .into_iter()
+                    .for_each(|(address, peer)| self.core.book.learn(address, Some(peer), source, now));
+            }
+            Err(error) => self.core.book.error(Source::Rendezvous, error.to_string(), now),
         }
         self.changed = true;
         self.dial();
