@@ -220,7 +220,10 @@ async fn who_asks_too_much_gets_no_answer_and_is_told_of() {
             replier.reply(Response::Ok);
             None
         }
-        Event::Offended { member, offence } => Some(assert_eq!((member, offence), (identity.member(), Offence::Flood))),
+        Event::Offended { member, offence } => {
+            assert_eq!((member, offence), (identity.member(), Offence::Flood));
+            Some(())
+        }
         _ => None,
     })
     .await;
