@@ -6,6 +6,7 @@ use crate::growth::Growth;
 use crate::identity::{Identity, peer_id};
 use crate::letters;
 use crate::offences::Offence;
+use crate::rendezvous::{self, Pace};
 use crate::resolve::Resolving;
 use crate::status::Status;
 use crate::task::{AskFailure, Blueprint, Command, Core};
@@ -197,6 +198,7 @@ pub async fn start(
 pub(crate) struct Tuning {
     pub(crate) resolving: Resolving,
     pub(crate) growth: Growth,
+    pub(crate) pace: Pace,
 }
 
 pub(crate) async fn start_tuned(
@@ -221,6 +223,7 @@ pub(crate) async fn start_tuned(
         rings: rings.clone(),
         listen: plan.listen,
         mdns: plan.mdns,
+        interfaces: plan.interfaces.clone(),
         growth: tuning.growth,
     };
     let weak = command_sender.downgrade();
@@ -231,6 +234,11 @@ pub(crate) async fn start_tuned(
     core.learn_remembered(addresses_of(remembered));
     core.expect(&plan.targets);
     let swarm = core.first_swarm()?;
+    if let Some((network, announce)) = plan.dht {
+        let plan = rendezvous::Plan { network, announce, pace: tuning.pace, interfaces: plan.interfaces };
+        core.expect_rendezvous();
+        tokio::spawn(rendezvous::follow(plan, identity.member(), rings.clone(), weak.clone(), status.clone()));
+    }
     for target in plan.targets {
         tokio::spawn(crate::resolve::follow(target, tuning.resolving.clone(), weak.clone()));
     }

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bare;
-mod cluster;
+pub(crate) mod cluster;
 mod crowd;
 pub(crate) mod cut;
 mod expulsion;
@@ -10,6 +10,7 @@ mod finding;
 mod gossip;
 mod hostile;
 mod many;
+mod meeting;
 pub(crate) mod memory;
 pub(crate) mod nameserver;
 mod quic;
@@ -17,3 +18,5 @@ mod requests;
 mod resilience;
 mod restart;
 mod strangers;
+
+pub(crate) use cluster::ring;

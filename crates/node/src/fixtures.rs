@@ -25,7 +25,7 @@ pub(crate) async fn membership(bootstrap: Vec<String>) -> Membership {
     let (identity, ring) = (Identity::ephemeral(), ring("a secret for tests"));
     let author = Arc::new(Author::new(&identity, 1));
     let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
-    let config = ghmesh_mesh::Config { listen, bootstrap, mdns: false };
+    let config = ghmesh_mesh::Config { listen, bootstrap, ..ghmesh_mesh::Config::default() };
     let (mesh, events) = ghmesh_mesh::start(config, identity, vec![ring.clone()], 1, Vec::new()).await.unwrap();
     Membership { mesh, events, ring, author }
 }

@@ -103,7 +103,7 @@ pub fn address(input: &[u8]) {
     let values: Vec<String> = text.lines().take(8).map(str::to_owned).collect();
     for (listen, bootstrap) in [(values.clone(), Vec::new()), (Vec::new(), values)] {
         let given = listen.len() + bootstrap.len();
-        let config = ghmesh_mesh::Config { listen, bootstrap, mdns: false };
+        let config = ghmesh_mesh::Config { listen, bootstrap, ..ghmesh_mesh::Config::default() };
         if let Err(error) = config.check() {
             assert!((1..=given).contains(&error.problems.len()), "one problem for each bad address");
             assert!(!error.to_string().is_empty());

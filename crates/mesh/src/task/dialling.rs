@@ -6,8 +6,9 @@ use crate::config::{is_dialable, split_peer};
 use crate::connections::{Connection, Ruling};
 use crate::gate::{Denial, GateError, Plea, Refusal};
 use crate::growth::SETTLED;
-use crate::interfaces::ContainerNetworks;
+use crate::interfaces::Interfaces;
 use crate::mesh::Event;
+use crate::rendezvous::Met;
 use crate::resolve::{Found, Resolved};
 use crate::status::Source;
 use crate::transport::refusal;
@@ -318,11 +319,11 @@ impl Task<'_> {
     }
 
     pub(super) fn on_announced(&mut self, announced: Vec<(PeerId, Multiaddr)>) {
-        let (now, networks) = (Instant::now(), ContainerNetworks::read());
+        let (now, interfaces) = (Instant::now(), Interfaces::read(&self.core.blueprint.interfaces));
         self.core.book.answered(Source::Mdns, now);
         for (peer, mut address) in announced.into_iter().take(MAX_ANNOUNCED) {
             split_peer(&mut address);
-            if is_dialable(&address) && networks.is_useful(&address) {
+            if is_dialable(&address) && interfaces.is_useful(&address) {
                 self.core.book.learn(address, Some(peer), Source::Mdns, now);
             }
         }
@@ -340,7 +341,9 @@ impl Task<'_> {
         let now = Instant::now();
         match found {
             Ok(Found { chosen, vanished }) => {
-                self.core.book.answered(source, now);
+                if !chosen.is_empty() {
+                    self.core.book.answered(source, now);
+                }
                 chosen
                     .into_iter()
                     .for_each(|(address, peer)| self.core.book.learn(address, peer, source, super::soon()));
@@ -352,6 +355,22 @@ impl Task<'_> {
                 tracing::debug!(%host, %error, "could not resolve");
                 self.core.book.error(source, format!("{host}: {error}"), now);
             }
+        }
+        self.changed = true;
+        self.dial();
+    }
+
+    pub(super) fn on_met(&mut self, Met(met): Met) {
+        let now = Instant::now();
+        match met {
+            Ok(addresses) => {
+                let source = Source::Rendezvous;
+                self.core.book.answered(source, now);
+                addresses
+                    .into_iter()
+                    .for_each(|(address, peer)| self.core.book.learn(address, Some(peer), source, now));
+            }
+            Err(error) => self.core.book.error(Source::Rendezvous, error.to_string(), now),
         }
         self.changed = true;
         self.dial();
