@@ -9,6 +9,7 @@
 
 use crate::connections::{End, Pass};
 use crate::identity::member_id;
+use crate::rings::Rings;
 use futures::{AsyncReadExt, AsyncWriteExt};
 use ghmesh_seal::{GATE_NONCE_BYTES, KeyRing, Role, Transcript, Transport};
 use libp2p::PeerId;
@@ -17,7 +18,6 @@ use libp2p::core::muxing::{StreamMuxerBox, StreamMuxerExt, SubstreamBox};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -57,12 +57,15 @@ pub(crate) enum GateError {
     KeyType,
 }
 
+/// The leave to go on, and the keys of the secret that the peer has proved to hold.
+type Proved = (Pass, KeyRing);
+
 /// What both sides need for the exchange.
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) local: PeerId,
-    /// The current mesh secret's first; the others are accepted from dialers while secrets rotate. Never empty.
-    pub(crate) rings: Arc<[KeyRing]>,
+    /// The current mesh secret's proves for a dialer; the others are accepted from dialers while secrets rotate.
+    pub(crate) rings: Rings,
     pub(crate) transport: Transport,
     /// Who decides between several connections to one member.
     pub(crate) pleas: mpsc::Sender<Plea>,
@@ -81,12 +84,13 @@ impl Gate {
         }
         member_id(&peer).ok_or(GateError::KeyType)?;
         let exchange = self.exchange(peer, &mut muxer, endpoint.is_dialer());
-        let pass = tokio::time::timeout(LIMIT, exchange).await.map_err(|_| GateError::TimedOut)??;
+        let (pass, ring) = tokio::time::timeout(LIMIT, exchange).await.map_err(|_| GateError::TimedOut)??;
+        self.rings.prove(peer, ring.label());
         pass.use_up();
         Ok((peer, muxer))
     }
 
-    async fn exchange(&self, peer: PeerId, muxer: &mut StreamMuxerBox, dials: bool) -> Result<Pass, GateError> {
+    async fn exchange(&self, peer: PeerId, muxer: &mut StreamMuxerBox, dials: bool) -> Result<Proved, GateError> {
         let stream = first_substream(muxer, dials).await?;
         if dials {
             drive(muxer, self.prove_first(peer, stream)).await
@@ -95,12 +99,12 @@ impl Gate {
         }
     }
 
-    async fn prove_first(&self, listener: PeerId, mut stream: SubstreamBox) -> Result<Pass, GateError> {
+    async fn prove_first(&self, listener: PeerId, mut stream: SubstreamBox) -> Result<Proved, GateError> {
         let mine: [u8; GATE_NONCE_BYTES] = rand::random();
         send(&mut stream, &mine).await?;
         let theirs = receive::<GATE_NONCE_BYTES>(&mut stream).await?;
         let transcript = self.transcript(Role::Dialer, (mine, self.local), (theirs, listener));
-        let ring = self.rings.first().expect("a gate has at least one key ring");
+        let ring = self.rings.current();
         let pass = self.plead(listener, End::Dialer, &mut stream).await?;
         send(&mut stream, &ring.gate_proof(&transcript)).await?;
         let proof = receive_proof(listener, &mut stream).await?;
@@ -108,22 +112,23 @@ impl Gate {
             return Err(GateError::Stranger);
         }
         stream.close().await?;
-        Ok(pass)
+        Ok((pass, ring))
     }
 
-    async fn prove_second(&self, dialer: PeerId, mut stream: SubstreamBox) -> Result<Pass, GateError> {
+    async fn prove_second(&self, dialer: PeerId, mut stream: SubstreamBox) -> Result<Proved, GateError> {
         let mine: [u8; GATE_NONCE_BYTES] = rand::random();
         let theirs = receive::<GATE_NONCE_BYTES>(&mut stream).await?;
         let nonce_at = Instant::now();
         send(&mut stream, &mine).await?;
         let proof = receive_proof(dialer, &mut stream).await?;
         let transcript = self.transcript(Role::Dialer, (theirs, dialer), (mine, self.local));
-        let ring = self.rings.iter().find(|ring| ring.verify_gate(&transcript, &proof)).ok_or(GateError::Stranger)?;
+        let rings = self.rings.held();
+        let ring = rings.iter().find(|ring| ring.verify_gate(&transcript, &proof)).ok_or(GateError::Stranger)?;
         let pass = self.plead(dialer, End::Listener { nonce_at }, &mut stream).await?;
         send(&mut stream, &ring.gate_proof(&Transcript { role: Role::Listener, ..transcript })).await?;
         // A dropped stream would be reset; a closed one still delivers the proof.
         stream.close().await?;
-        Ok(pass)
+        Ok((pass, ring.clone()))
     }
 
     /// Asks whether the connection is wanted; tells the peer if it is not.

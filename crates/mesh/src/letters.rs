@@ -105,14 +105,14 @@ pub(crate) fn open_response(ring: &KeyRing, id: RequestId, sealed: &[u8]) -> Res
 fn records_of(request: &Request) -> &[Shared] {
     match request {
         Request::Deliver { records } => records,
-        Request::Have { .. } | Request::Release { .. } | Request::Body { .. } => &[],
+        Request::Have { .. } | Request::Release { .. } | Request::Body { .. } | Request::Renew { .. } => &[],
     }
 }
 
 fn records_in(response: &Response) -> &[Shared] {
     match response {
         Response::Have { records } | Response::Lease { known: records, .. } | Response::Known { records } => records,
-        Response::Coming { .. } | Response::Body { .. } | Response::Ok | Response::No => &[],
+        Response::Coming { .. } | Response::Body { .. } | Response::Ok | Response::No | Response::Proof { .. } => &[],
     }
 }
 

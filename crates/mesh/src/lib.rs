@@ -6,6 +6,7 @@
 //! - [`Identity`], [`Author`]: who this node is, and its signature under records.
 //! - [`start`], [`Mesh`], [`Event`]: the running mesh.
 //! - `gate`: a connection comes into being only between holders of one mesh secret.
+//! - `rings`: which secrets are held, while they change.
 //! - `book`, `resolve`, `interfaces`: whom to dial, from all sources at once.
 //! - `antechamber`, `connections`: which connections there may be before the gate, and which there are.
 //! - `letters`, `replay`, `allowance`: what is sealed and opened, what was seen before, and how much is too much.
@@ -22,8 +23,10 @@ mod identity;
 mod interfaces;
 mod letters;
 mod mesh;
+mod renewal;
 mod replay;
 mod resolve;
+mod rings;
 mod status;
 mod task;
 mod transport;
@@ -32,6 +35,7 @@ mod workers;
 pub use config::{Config, ConfigError, Fault as AddressFault, Problem};
 pub use identity::{Author, Fault as IdentityFault, Identity, IdentityError, Provenance, is_genuine};
 pub use mesh::{AskError, Event, Full, Mesh, Remembered, Replier, StartError, start};
+pub use rings::MAX_RINGS;
 pub use status::{Counters, Peer, Source, SourceStatus, Status};
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The handle to a running mesh, and what it tells its owner.
 
-use crate::behaviour::{REQUEST_LIMIT, topic};
+use crate::behaviour::REQUEST_LIMIT;
 use crate::config::{Config, ConfigError};
 use crate::identity::{Identity, peer_id};
 use crate::letters;
+use crate::rings::Rings;
 use crate::status::Status;
 use crate::task::{AskFailure, Blueprint, Command, Core};
 use crate::workers::{self, Intake};
@@ -13,7 +14,7 @@ use ghmesh_seal::KeyRing;
 use libp2p::Multiaddr;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Events that wait for the owner. When full, records and requests are dropped (gossip is a hint, and an asker goes on
@@ -158,7 +159,7 @@ pub enum StartError {
 #[derive(Clone, Debug)]
 pub struct Mesh {
     member: MemberId,
-    rings: Arc<[KeyRing]>,
+    rings: Rings,
     commands: mpsc::Sender<Command>,
     outgoing: mpsc::Sender<Shared>,
     status: watch::Receiver<Status>,
@@ -179,9 +180,8 @@ pub async fn start(
     remembered: Vec<Remembered>,
 ) -> Result<(Mesh, mpsc::Receiver<Event>), StartError> {
     let plan = config.parse()?;
-    let rings: Arc<[KeyRing]> = rings.into();
-    let current = rings.first().ok_or(StartError::NoKeys)?;
-    tracing::debug!(peer = %identity.peer_id(), boot, label = current.label(), "starting the mesh");
+    let rings = Rings::new(rings).ok_or(StartError::NoKeys)?;
+    tracing::debug!(peer = %identity.peer_id(), boot, label = rings.current().label(), "starting the mesh");
     let (command_sender, commands) = mpsc::channel(COMMANDS);
     let (event_sender, events) = mpsc::channel(EVENTS);
     let (outgoing, to_seal) = mpsc::channel(OUTGOING);
@@ -197,7 +197,7 @@ pub async fn start(
     core.learn_remembered(addresses_of(remembered));
     let swarm = core.first_swarm()?;
     plan.names.into_iter().for_each(|name| drop(tokio::spawn(crate::resolve::follow(name, weak.clone()))));
-    workers::spawn_outlet(current.clone(), topic(current).hash(), to_seal, command_sender.clone());
+    workers::spawn_outlet(rings.clone(), to_seal, command_sender.clone());
     tokio::spawn(crate::task::supervise(core, swarm));
     let mesh = Mesh { member: identity.member(), rings, commands: command_sender, outgoing, status };
     mesh.wait_for_listeners(listeners).await;
@@ -235,6 +235,31 @@ impl Mesh {
         self.status.borrow().clone()
     }
 
+    /// The keys of the secrets that are held. First those that are shared under now, which all connected members hold; the
+    /// order changes as these change theirs.
+    pub fn rings(&self) -> Arc<[KeyRing]> {
+        self.rings.by_lead()
+    }
+
+    /// The keys of this node's own secret.
+    pub fn current_ring(&self) -> KeyRing {
+        self.rings.current()
+    }
+
+    /// Takes these secrets' keys in place of all others: the current secret's first, then those that are accepted besides, at
+    /// most [`crate::MAX_RINGS`]. An empty list changes nothing.
+    ///
+    /// Members that hold one of these keep their connection; from others it is taken, within some seconds where a secret was
+    /// dropped in the course of things. `cut`: at once and from everybody, and nothing that was sealed with a dropped one is read
+    /// any more: who has seen a secret that leaked may be among them.
+    pub async fn change_rings(&self, rings: Vec<KeyRing>, cut: bool) {
+        let held = self.rings.held();
+        let dropped = held.iter().any(|held| !rings.iter().any(|ring| ring.label() == held.label()));
+        self.rings.change(rings, cut, Instant::now());
+        // A task that is gone has no connections.
+        let _ = self.commands.send(Command::Rings { cut, dropped }).await;
+    }
+
     /// Gossips a record. Its body is left out where the sealed message would exceed
     /// [`ghmesh_model::limits::MAX_GOSSIP_BYTES`]. That nobody is connected is no error.
     ///
@@ -255,8 +280,8 @@ impl Mesh {
 
     async fn exchange(&self, to: MemberId, request: Request) -> Result<Response, AskError> {
         let peer = peer_id(&to).ok_or(AskError::NotConnected)?;
-        let ring = self.rings.first().ok_or(AskError::Stopped)?;
-        let (id, sealed) = letters::seal_request(ring, request).map_err(|_| AskError::TooLarge)?;
+        let ring = self.rings.leading();
+        let (id, sealed) = letters::seal_request(&ring, request).map_err(|_| AskError::TooLarge)?;
         let (answer, answered) = oneshot::channel();
         self.commands.try_send(Command::Ask { peer, sealed, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => AskError::Busy,
@@ -264,7 +289,7 @@ impl Mesh {
         })?;
         let ended = |_| if self.commands.is_closed() { AskError::Stopped } else { AskError::Closed };
         let sealed = answered.await.map_err(ended)?.map_err(AskError::from)?;
-        letters::open_response(ring, id, &sealed).map_err(|_| AskError::Unreadable)
+        letters::open_response(&ring, id, &sealed).map_err(|_| AskError::Unreadable)
     }
 
     /// Says goodbye to all members and ends. Other handles then get [`AskError::Stopped`].

@@ -7,6 +7,7 @@
 mod dialling;
 mod events;
 mod requests;
+mod secrets;
 
 use crate::behaviour::{self, Behaviour};
 use crate::book::Book;
@@ -15,12 +16,13 @@ use crate::gate::{Gate, Plea};
 use crate::identity::member_id;
 use crate::mesh::{Event, StartError};
 use crate::resolve::Resolved;
+use crate::rings::Rings;
 use crate::status::{Counters, Peer, Source, Status};
 use crate::transport;
 use crate::workers::Gossiped;
 use futures::{FutureExt, StreamExt};
 use ghmesh_model::MemberId;
-use ghmesh_seal::{KeyRing, Transport};
+use ghmesh_seal::Transport;
 use libp2p::core::transport::{ListenerId, TransportError};
 use libp2p::gossipsub::{MessageId, TopicHash};
 use libp2p::identity::Keypair;
@@ -28,7 +30,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{OutboundRequestId, ResponseChannel};
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId, Swarm};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -62,6 +64,10 @@ pub(crate) enum Command {
     Respond { channel: ResponseChannel<Vec<u8>>, sealed: Vec<u8> },
     /// A gossip message was judged.
     Verdict { id: MessageId, forwarder: PeerId, verdict: Verdict },
+    /// The secrets have changed. `cut`: close everything. `dropped`: some are held no more.
+    Rings { cut: bool, dropped: bool },
+    /// A member wants to be shared with under the secret of this label.
+    Renewing { peer: PeerId, label: String },
     /// A host name was resolved.
     Resolved(Resolved),
     /// Say goodbye and end.
@@ -104,7 +110,7 @@ pub(crate) enum Verdict {
 /// What a swarm is built from, each time.
 pub(crate) struct Blueprint {
     pub(crate) keypair: Keypair,
-    pub(crate) rings: Arc<[KeyRing]>,
+    pub(crate) rings: Rings,
     /// Once bound, with the ports that were got.
     pub(crate) listen: Vec<Multiaddr>,
     pub(crate) mdns: bool,
@@ -132,6 +138,8 @@ struct Member {
     inbound: bool,
     /// Whether its subscription has arrived: before, gossip does not reach it.
     subscribed: bool,
+    /// What it is subscribed to: the secrets that it holds.
+    topics: BTreeSet<TopicHash>,
     round_trip: Option<Duration>,
     /// Where it says that it listens, and is seen.
     confirmed: Vec<Multiaddr>,
@@ -206,7 +214,7 @@ impl Core {
         let local = keypair.public().to_peer_id();
         let gate = Gate { local, rings: rings.clone(), transport: Transport::Tcp, pleas: sender };
         let transport = transport::build(keypair, gate)?;
-        let (behaviour, error) = behaviour::build(keypair, rings, *mdns);
+        let (behaviour, error) = behaviour::build(keypair, &rings.held(), *mdns);
         if let Some(error) = error {
             tracing::warn!(%error, "members on the LAN cannot be looked for");
             self.book.error(Source::Mdns, error.to_string(), Instant::now());
@@ -399,6 +407,7 @@ impl<'a> Task<'a> {
                 self.swarm.close_connection(id);
             }
             self.listen_again();
+            self.retire(now);
             self.let_waiting_in(now);
         }
         if now >= self.timers.walk {
@@ -422,6 +431,8 @@ impl<'a> Task<'a> {
             }
             Some(Command::Verdict { id, forwarder, verdict }) => self.judge(&id, &forwarder, verdict),
             Some(Command::Resolved(resolved)) => self.on_resolved(resolved),
+            Some(Command::Rings { cut, dropped }) => self.on_rings(cut, dropped),
+            Some(Command::Renewing { peer, label }) => self.on_renewing(&peer, &label),
             Some(Command::Stop(done)) => return Next::Stop(Some(done)),
             None => return Next::Stop(None),
             #[cfg(test)]
@@ -499,6 +510,7 @@ impl Member {
             since: now,
             inbound,
             subscribed: false,
+            topics: BTreeSet::new(),
             round_trip: None,
             confirmed: Vec::new(),
             told: Vec::new(),

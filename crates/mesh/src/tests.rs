@@ -1,10 +1,11 @@
 //! Whole nodes in one process, over TCP on loopback. They wait for events, with deadlines that only a fault reaches.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod cluster;
+pub(crate) mod cluster;
 mod finding;
 mod gossip;
 mod hostile;
 mod requests;
 mod resilience;
+mod rotation;
 mod strangers;

@@ -311,6 +311,12 @@ pub enum Request {
         /// First byte wanted.
         offset: u64,
     },
+    /// "Prove that you hold the secret that this is sealed with": asked when other secrets were dropped. `mesh` answers.
+    Renew {
+        /// Random.
+        #[serde(with = "serde_bytes")]
+        nonce: [u8; 32],
+    },
 }
 
 /// The answer to a [`Request`].
@@ -352,5 +358,14 @@ pub enum Response {
     Known {
         /// Without bodies.
         records: Vec<Shared>,
+    },
+    /// To [`Request::Renew`].
+    Proof {
+        /// Random.
+        #[serde(with = "serde_bytes")]
+        nonce: [u8; 32],
+        /// The gate's proof over both nonces and both ends of the connection.
+        #[serde(with = "serde_bytes")]
+        mac: [u8; 32],
     },
 }

@@ -265,7 +265,7 @@ impl Task {
                 Some(Answer::No)
             }
             Some(Response::No) => Some(Answer::No),
-            Some(Response::Body { .. } | Response::Ok) | None => None,
+            Some(Response::Body { .. } | Response::Ok | Response::Proof { .. }) | None => None,
         };
         self.input(match answer {
             Some(answer) => Input::Answered { ask, answer },

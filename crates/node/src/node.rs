@@ -25,7 +25,7 @@ use ghmesh_policy::{Credential, Freshness, Origins, Read, Sharing, Verdict};
 use ghmesh_store::Store;
 use http::{HeaderMap, Response};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -76,6 +76,8 @@ pub(crate) struct Inner {
     pub(crate) members: OnceLock<Members>,
     /// Set where the mesh could not be started: why.
     pub(crate) mesh_failure: OnceLock<String>,
+    /// What is wrong with secrets that were to take the place of those in force.
+    pub(crate) secret_problem: Mutex<Option<String>>,
 }
 
 impl fmt::Debug for Node {
@@ -112,6 +114,7 @@ impl Node {
             everybody: Credential::everybody(),
             members: OnceLock::new(),
             mesh_failure: OnceLock::new(),
+            secret_problem: Mutex::default(),
         }))
     }
 
@@ -171,7 +174,9 @@ impl Node {
             version: env!("CARGO_PKG_VERSION"),
             mesh: self.mesh_state(),
             mesh_failure: self.0.mesh_failure.get().cloned(),
-            mesh_label: members.map(|members| members.exchange.ring.label().to_owned()),
+            mesh_label: members.map(Members::label),
+            accepted_labels: members.map(Members::accepted_labels).unwrap_or_default(),
+            secret_problem: self.0.secret_problem.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             sharing: self.0.config.sharing.name(),
             adaptive: self.0.config.freshness.adaptive,
             changes: self.0.changes.views(),

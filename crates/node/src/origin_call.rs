@@ -180,8 +180,8 @@ impl Inner {
         if let Err(error) = self.store.remove(self.slot(read)).await {
             tracing::warn!(%error, "an entry that its credential may no longer read could not be removed");
         }
-        if let Some(subject) = self.subject(read) {
-            let _ = self.store.remove(crate::exchange::offer_slot(subject)).await;
+        for alias in self.aliases(read) {
+            let _ = self.store.remove(crate::exchange::offer_slot(alias.subject)).await;
         }
     }
 
@@ -312,20 +312,20 @@ impl Inner {
         if shareable {
             self.share_later(read);
         }
-        let members = self.members.get().filter(|_| shareable).zip(self.subject(read));
-        if let Some((members, subject)) = members {
+        let members = self.members.get().filter(|_| shareable).zip(self.alias(read));
+        if let Some((members, alias)) = &members {
             let exchange = &members.exchange;
             // Records from before a new secret, or from another mesh, mean nothing to this one.
-            entry.attestation = Some(match earlier.filter(|earlier| exchange.concerns(earlier, subject)) {
-                Some(earlier) => exchange.attest_again(subject, self.identity(read), &entry, earlier),
-                None => exchange.attest(subject, self.identity(read), &entry),
+            entry.attestation = Some(match earlier.filter(|earlier| exchange.concerns(earlier, alias.subject)) {
+                Some(earlier) => exchange.attest_again(alias, self.identity(read), &entry, earlier),
+                None => exchange.attest(alias, self.identity(read), &entry),
             });
         }
         let own = self.store.put(self.slot(read), entry.clone(), Some(body.clone()));
         let offer = async {
-            match members {
-                Some((_, subject)) => {
-                    self.store.put(crate::exchange::offer_slot(subject), entry.clone(), Some(body.clone())).await
+            match &members {
+                Some((_, alias)) => {
+                    self.store.put(crate::exchange::offer_slot(alias.subject), entry.clone(), Some(body.clone())).await
                 }
                 None => Ok(()),
             }

@@ -16,6 +16,9 @@ pub enum Transport {
     Tcp,
     /// QUIC with TLS.
     Quic,
+    /// A connection of members that stands already, whatever it runs over: proved anew after secrets were dropped. Who asks
+    /// counts as the dialer.
+    Standing,
 }
 
 /// Who proves.
@@ -52,6 +55,7 @@ impl Transcript {
         bytes.push(match self.transport {
             Transport::Tcp => 1,
             Transport::Quic => 2,
+            Transport::Standing => 3,
         });
         bytes.push(match self.role {
             Role::Dialer => 1,

@@ -176,6 +176,7 @@ impl Task<'_> {
         member.told.clone_from(&addresses);
         self.core.tell(Event::Joined { member: member.member, addresses });
         self.core.members.insert(peer, member);
+        self.check_proof(peer);
         self.walk_soon(now);
     }
 
@@ -188,6 +189,7 @@ impl Task<'_> {
                 tracing::info!(%peer, "a member left");
                 self.core.tell(Event::Left { member: member.member });
             }
+            self.lead();
         }
         self.changed = true;
         self.dial();

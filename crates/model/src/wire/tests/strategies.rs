@@ -97,6 +97,7 @@ pub(super) fn request() -> impl Strategy<Value = Request> {
             unshareable
         }),
         any::<([u8; 32], u64)>().prop_map(|(cid, offset)| Request::Body { cid: BodyCid(cid), offset }),
+        any::<[u8; 32]>().prop_map(|nonce| Request::Renew { nonce }),
     ]
 }
 
@@ -110,5 +111,6 @@ pub(super) fn response() -> impl Strategy<Value = Response> {
         Just(Response::Ok),
         Just(Response::No),
         vec(shared(), 0..3).prop_map(|records| Response::Known { records }),
+        any::<([u8; 32], [u8; 32])>().prop_map(|(nonce, mac)| Response::Proof { nonce, mac }),
     ]
 }
