@@ -355,6 +355,8 @@ impl<'a> World<'a> {
                 }
             }
             Output::Release { to, subject, .. } => self.send_to(node, to, Message::Release(subject)),
+            // No node of a scenario does what leads there.
+            Output::Expel { .. } => {}
         }
     }
 

@@ -25,19 +25,29 @@
 //! *follows* that fetch once: it waits for the body, to have it confirmed for its own credential at no charge, and then goes
 //! to the origin, whatever came of it.
 //!
+//! Each node keeps a reputation of the others (the table stands in `reputation.rs`). The *order* of the members of a key stays the
+//! same for everybody; what differs is whom a node leaves out when it asks: who is used less is asked to decide only where nobody
+//! else is there, who rests is not asked at all. So where views differ, two nodes may turn to two members that both let somebody
+//! fetch: one call more for each owner that is asked, never a wait without end. The argument above rests on the order alone: who
+//! holds a lease of member L waits only for members behind L, or gives the lease back first; a node that decides itself is its own
+//! L, and lets go of its lease likewise. As ranks only fall along a chain of such waits, no chain is a circle, whatever anybody left
+//! out. And as a lease's holder looks at the standbys once before it fetches, also at those that are used less, the call more is
+//! the exception.
+//!
 //! The crate decides and does nothing: [`Fleet::handle`] takes one input and the time and appends outputs, effects as data.
 //! It holds no clock, socket or randomness, so that the same inputs always give the same outputs.
 
 mod budget;
-mod doubts;
 mod lease;
 mod lookup;
 mod rank;
+mod reputation;
 mod state;
 mod timers;
 
 pub use budget::Budgets;
 pub use rank::owners;
+pub use reputation::{Offence, Standing};
 pub use state::{Config, Counters, Fleet, Load};
 
 use ghmesh_model::{Fingerprint, MemberId, Millis, WireKey};
@@ -177,6 +187,13 @@ pub enum Input {
         /// Who.
         member: MemberId,
     },
+    /// A member did what it must not, or was late with what this crate does not see.
+    Offended {
+        /// Who.
+        member: MemberId,
+        /// What.
+        offence: Offence,
+    },
     /// A ping or a question was answered after this time.
     RoundTrip {
         /// How long.
@@ -258,6 +275,13 @@ pub enum Output {
         subject: Subject,
         /// Whether the origin answered, with what no other node may have.
         unshareable: bool,
+    },
+    /// Close all connections to a member, and open none, until the span is over.
+    Expel {
+        /// Whom.
+        member: MemberId,
+        /// For how long.
+        span: Duration,
     },
 }
 

@@ -107,5 +107,14 @@ pub(crate) struct Ask {
     pub(crate) lookup: LookupId,
     pub(crate) to: MemberId,
     pub(crate) sent: Millis,
+    /// When its answer is of no more use.
+    pub(crate) deadline: Millis,
     pub(crate) lease: bool,
+}
+
+impl Ask {
+    /// Whether it has waited for so long that its member is turned away from.
+    pub(crate) fn is_overdue(&self, turn_away: Duration, now: Millis) -> bool {
+        now.since(self.sent).is_some_and(|waited| waited >= turn_away)
+    }
 }

@@ -3,12 +3,12 @@
 mod owner;
 
 use crate::budget::{Budgets, RENEWAL};
-use crate::doubts::Doubts;
 use crate::lease::{Holder, Lease};
 use crate::lookup::{Ask, Lookup, Phase};
 use crate::rank::{outranks, owners};
+use crate::reputation::{Reputation, Standing};
 use crate::timers::{Timer, Timers};
-use crate::{Answer, AskId, FetchReason, Input, LookupId, Output, Subject};
+use crate::{Answer, AskId, FetchReason, Input, LookupId, Offence, Output, Subject};
 use ghmesh_model::{MemberId, Millis};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -42,6 +42,8 @@ pub struct Counters {
     pub hedges: u64,
     /// Lookups that waited for the body of another credential's fetch.
     pub follows: u64,
+    /// Times that a member was expelled.
+    pub expulsions: u64,
 }
 
 /// What is held at present. All zero where nothing is under way.
@@ -68,7 +70,7 @@ pub struct Fleet {
     leases: BTreeMap<Subject, Lease>,
     timers: Timers,
     budgets: Budgets,
-    doubts: Doubts,
+    reputation: Reputation,
     counters: Counters,
     last_ask: u64,
     last_turn: u64,
@@ -86,7 +88,7 @@ impl Fleet {
             leases: BTreeMap::new(),
             timers: Timers::default(),
             budgets: Budgets::default(),
-            doubts: Doubts::default(),
+            reputation: Reputation::default(),
             counters: Counters::default(),
             last_ask: 0,
             last_turn: 0,
@@ -114,8 +116,10 @@ impl Fleet {
             Input::Released { from, subject, unshareable } => self.released(from, subject, unshareable, now, out),
             Input::Joined { member } => {
                 self.members.insert(member);
+                self.reputation.joined(&member);
             }
             Input::Left { member } => self.left(member, now, out),
+            Input::Offended { member, offence } => self.offended(member, offence, now, out),
             Input::RoundTrip { took } => self.budgets.round_trip(took),
             Input::Tick => self.tick(now, out),
         }
@@ -156,10 +160,15 @@ impl Fleet {
         self.members.iter().copied()
     }
 
+    /// Members that are used for less than everything, connected or not.
+    pub fn standings(&self, now: Millis) -> impl Iterator<Item = (MemberId, Standing)> + '_ {
+        self.reputation.standings(now)
+    }
+
     // A lookup, from its beginning on.
 
     fn begin(&mut self, id: LookupId, lookup: Lookup, now: Millis, out: &mut Vec<Output>) {
-        self.remove(id);
+        self.remove(id, now);
         self.lookups.insert(id, lookup);
         if self.members.is_empty() {
             return self.fetch(id, FetchReason::Alone, now, out);
@@ -187,7 +196,7 @@ impl Fleet {
     /// Turns to the best ranked member that was not asked yet. Where that is this node, it acts as the owner.
     fn ask_next(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
         let Some(lookup) = self.lookups.get(&id) else { return };
-        let next = self.ranked(&lookup.subject).into_iter().find(|member| !lookup.asked.contains(member));
+        let next = self.deciders(&lookup.subject, now).into_iter().find(|member| !lookup.asked.contains(member));
         match next {
             Some(member) if member == self.me => self.own(id, now, out),
             Some(member) if now < lookup.until => self.ask(id, member, true, now, out),
@@ -212,7 +221,7 @@ impl Fleet {
 
     /// One look at the standbys before a charged call.
     fn peek(&mut self, id: LookupId, lessor: MemberId, now: Millis, out: &mut Vec<Output>) {
-        self.rest(id);
+        self.rest(id, now);
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         lookup.phase = Phase::Peeking { lessor };
         let Lookup { subject, until, ref asked, .. } = *lookup;
@@ -220,8 +229,8 @@ impl Fleet {
         if let Some(remaining) = self.let_fetch(&subject, now).filter(|_| outranks(&subject.key, &lessor, &self.me)) {
             return self.wait(id, None, remaining, now, out);
         }
-        let others: Vec<_> =
-            self.ranked(&subject).into_iter().filter(|m| *m != self.me && !asked.contains(m)).collect();
+        let asked_yet = |member: &MemberId| *member == self.me || asked.contains(member);
+        let others: Vec<_> = self.askable(&subject, now).filter(|member| !asked_yet(member)).collect();
         if others.is_empty() || now >= until {
             return self.fetch(id, FetchReason::Leased, now, out);
         }
@@ -238,16 +247,17 @@ impl Fleet {
             lookup.asked.insert(to);
             lookup.lessors.insert(to);
         }
-        self.asks.insert(ask, Ask { lookup: id, to, sent: now, lease });
         let Lookup { subject, max_age, until, .. } = *lookup;
+        self.asks.insert(ask, Ask { lookup: id, to, sent: now, lease, deadline: until });
+        self.reputation.asked(&to, now);
         out.push(Output::Ask { ask, to, subject, max_age, lease, deadline: until });
     }
 
     fn answered(&mut self, ask: AskId, answer: Answer, now: Millis, out: &mut Vec<Output>) {
-        let Some(Ask { lookup: id, to, sent, lease }) = self.asks.remove(&ask) else { return };
-        if let Some(took) = now.since(sent) {
-            self.budgets.round_trip(took);
-        }
+        let Some(Ask { lookup: id, to, sent, lease, .. }) = self.asks.remove(&ask) else { return };
+        let took = now.since(sent).unwrap_or_default();
+        self.reputation.answered(to, took >= self.budgets.turn_away(), now);
+        self.budgets.round_trip(took);
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         lookup.open.remove(&ask);
         if matches!(lookup.phase, Phase::Fetching { .. }) {
@@ -257,7 +267,7 @@ impl Fleet {
             lookup.lessors.remove(&to);
         }
         match answer {
-            Answer::Have => self.use_answer(id, ask, out),
+            Answer::Have => self.use_answer(id, ask, now, out),
             Answer::Coming { wait } => self.coming(id, to, wait, now, out),
             Answer::Lease { behind } if lease => {
                 lookup.behind = behind.map(|wait| (to, now.after(wait)));
@@ -268,7 +278,12 @@ impl Fleet {
     }
 
     fn ask_failed(&mut self, ask: AskId, now: Millis, out: &mut Vec<Output>) {
-        let Some(Ask { lookup: id, .. }) = self.asks.remove(&ask) else { return };
+        let Some(question) = self.asks.remove(&ask) else { return };
+        let Ask { lookup: id, to, deadline, .. } = question;
+        // A question that was put late in the budget proves nothing by its deadline.
+        if now < deadline || question.is_overdue(self.budgets.turn_away(), now) {
+            self.reputation.failed(to, now);
+        }
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         lookup.open.remove(&ask);
         self.no_answer(id, now, out);
@@ -284,8 +299,8 @@ impl Fleet {
         }
     }
 
-    fn use_answer(&mut self, id: LookupId, ask: AskId, out: &mut Vec<Output>) {
-        self.rest(id);
+    fn use_answer(&mut self, id: LookupId, ask: AskId, now: Millis, out: &mut Vec<Output>) {
+        self.rest(id, now);
         if let Some(lookup) = self.lookups.get_mut(&id) {
             lookup.phase = Phase::Using;
             out.push(Output::Use { lookup: id, ask });
@@ -300,7 +315,7 @@ impl Fleet {
             Phase::Peeking { lessor } => Some(lessor),
             Phase::Waiting { .. } | Phase::Using | Phase::Following { .. } | Phase::Fetching { .. } => return,
         };
-        if self.doubts.has(&from, now) {
+        if !self.reputation.believes(&from, now) {
             return self.no_answer(id, now, out);
         }
         if lookup.is_out_of_patience(now) {
@@ -310,23 +325,29 @@ impl Fleet {
             return self.waited_in_vain(id, unshareable, now, out);
         }
         self.wait(id, Some(from), wait, now, out);
-        lessor.into_iter().for_each(|lessor| self.give_back(id, lessor, from, out));
+        lessor.into_iter().for_each(|lessor| self.give_back(id, lessor, from, now, out));
     }
 
     /// Who holds a lease and now waits for a member that outranks its lessor gives the lease back. So a holder only ever
     /// waits for a lower rank, and no two that hold leases of two owners wait for each other.
-    fn give_back(&mut self, id: LookupId, lessor: MemberId, from: MemberId, out: &mut Vec<Output>) {
+    fn give_back(&mut self, id: LookupId, lessor: MemberId, from: MemberId, now: Millis, out: &mut Vec<Output>) {
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         let subject = lookup.subject;
-        // A node that decides itself asks only lower ranks, so the lessor is another here.
-        if outranks(&subject.key, &from, &lessor) && lookup.lessors.remove(&lessor) {
+        if !outranks(&subject.key, &from, &lessor) {
+            return;
+        }
+        if lookup.lessors.remove(&lessor) {
             out.push(Output::Release { to: lessor, subject, unshareable: false });
+        }
+        // This node decided itself, beside a member that it left out or that has just joined.
+        if self.leases.get(&subject).is_some_and(|lease| lease.holder == Holder::Own(id)) {
+            self.abandon(subject, false, now, out);
         }
     }
 
     /// Waits no longer than this node itself expects a fetch to take, and no longer than its patience lasts.
     fn wait(&mut self, id: LookupId, on: Option<MemberId>, wait: Duration, now: Millis, out: &mut Vec<Output>) {
-        self.rest(id);
+        self.rest(id, now);
         let wait = wait.min(self.budgets.lease()) + WAIT_MARGIN;
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         self.counters.waits += u64::from(lookup.patience.is_none());
@@ -342,11 +363,11 @@ impl Fleet {
     /// What a lookup waited for has not come in the time that a fetch should take: asks again, and waits on where it is told
     /// that the fetch goes on. Its patience does not begin anew.
     fn wait_over(&mut self, id: LookupId, on: Option<MemberId>, now: Millis, out: &mut Vec<Output>) {
-        self.rest(id);
+        self.rest(id, now);
         if !self.lookups.get(&id).is_some_and(|lookup| lookup.is_out_of_patience(now)) {
             return self.search(id, now, out);
         }
-        on.into_iter().for_each(|member| self.doubts.note(member, now));
+        on.into_iter().for_each(|member| self.reputation.misled(member, now));
         self.fetch(id, FetchReason::Waited, now, out);
     }
 
@@ -358,7 +379,7 @@ impl Fleet {
     /// Sends a lookup to the origin, behind another credential's fetch if there is one. Whoever asks this node meanwhile is
     /// told, whatever the reason.
     fn fetch(&mut self, id: LookupId, reason: FetchReason, now: Millis, out: &mut Vec<Output>) {
-        self.rest(id);
+        self.rest(id, now);
         let Some(lookup) = self.lookups.get(&id) else { return };
         let subject = lookup.subject;
         let ahead = self.to_follow(lookup, reason, now);
@@ -372,7 +393,7 @@ impl Fleet {
     }
 
     fn fetch_now(&mut self, id: LookupId, reason: FetchReason, now: Millis, out: &mut Vec<Output>) {
-        self.rest(id);
+        self.rest(id, now);
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         lookup.phase = Phase::Fetching { renew_until: now.after(MAX_WAIT) };
         if !lookup.lessors.is_empty() {
@@ -404,7 +425,7 @@ impl Fleet {
     /// Tells those who let this node fetch that it still does: who holds a lease and asks again has it extended. What they
     /// answer changes nothing here.
     fn renew(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
-        self.rest(id);
+        self.rest(id, now);
         let until = now.after(self.budgets.lookup());
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         match lookup.phase {
@@ -424,7 +445,7 @@ impl Fleet {
 
     /// Asks once more (the owner then lets one of those that waited fetch), then goes alone.
     fn restart(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
-        self.rest(id);
+        self.rest(id, now);
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         if lookup.restarted {
             return self.fetch(id, FetchReason::Waited, now, out);
@@ -435,10 +456,12 @@ impl Fleet {
     }
 
     /// Leaves a phase: nothing of it can happen any more.
-    fn rest(&mut self, id: LookupId) {
+    fn rest(&mut self, id: LookupId, now: Millis) {
+        let turn_away = self.budgets.turn_away();
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         for ask in std::mem::take(&mut lookup.open) {
-            self.asks.remove(&ask);
+            let overdue = self.asks.remove(&ask).filter(|ask| ask.is_overdue(turn_away, now));
+            overdue.into_iter().for_each(|ask| self.reputation.overdue(ask.to, now));
         }
         [Timer::Hedge(id), Timer::TurnAway(id), Timer::GiveUp(id), Timer::Renew(id)]
             .into_iter()
@@ -454,7 +477,7 @@ impl Fleet {
 
     /// The store now holds what was looked for: those who wait for this node are told.
     fn found(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
-        if let Some(lookup) = self.remove(id) {
+        if let Some(lookup) = self.remove(id, now) {
             self.settle(lookup.subject, lookup.lessors, now, out);
         }
     }
@@ -475,15 +498,15 @@ impl Fleet {
     }
 
     fn ended(&mut self, id: LookupId, unshareable: bool, now: Millis, out: &mut Vec<Output>) {
-        let Some(Lookup { subject, lessors, .. }) = self.remove(id) else { return };
+        let Some(Lookup { subject, lessors, .. }) = self.remove(id, now) else { return };
         out.extend(lessors.into_iter().map(|to| Output::Release { to, subject, unshareable }));
         if self.leases.get(&subject).is_some_and(|lease| lease.holder == Holder::Own(id)) {
             self.abandon(subject, unshareable, now, out);
         }
     }
 
-    fn remove(&mut self, id: LookupId) -> Option<Lookup> {
-        self.rest(id);
+    fn remove(&mut self, id: LookupId, now: Millis) -> Option<Lookup> {
+        self.rest(id, now);
         self.lookups.remove(&id)
     }
 
@@ -504,8 +527,8 @@ impl Fleet {
     /// The owner is slow: look whether the first standby has it.
     fn hedge(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
         let Some(lookup) = self.lookups.get(&id).filter(|lookup| now < lookup.until) else { return };
-        let ranked = self.ranked(&lookup.subject);
-        let standby = ranked.into_iter().find(|member| *member != self.me && !lookup.asked.contains(member));
+        let deciders = self.deciders(&lookup.subject, now).into_iter();
+        let standby = deciders.filter(|member| *member != self.me).find(|member| !lookup.asked.contains(member));
         if let Some(member) = standby {
             self.counters.hedges += 1;
             self.ask(id, member, false, now, out);
@@ -515,7 +538,9 @@ impl Fleet {
     /// The time of a lookup's phase is over.
     fn give_up(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
         let Some(lookup) = self.lookups.get(&id) else { return };
-        match lookup.phase {
+        let phase = lookup.phase.clone();
+        self.note_silence(id, now);
+        match phase {
             Phase::Asking => self.fail_open(id, now, out),
             Phase::Peeking { .. } => self.fetch(id, FetchReason::Leased, now, out),
             Phase::Waiting { on, .. } => self.wait_over(id, on, now, out),
@@ -524,8 +549,39 @@ impl Fleet {
         }
     }
 
+    /// Whoever had most of the budget and did not answer, at its end.
+    fn note_silence(&mut self, id: LookupId, now: Millis) {
+        let Some(lookup) = self.lookups.get(&id) else { return };
+        let turn_away = self.budgets.turn_away();
+        let open = lookup.open.iter().filter_map(|ask| self.asks.get(ask));
+        let silent: Vec<_> = open.filter(|ask| ask.is_overdue(turn_away, now)).map(|ask| ask.to).collect();
+        silent.into_iter().for_each(|member| self.reputation.failed(member, now));
+    }
+
+    // Whom to ask.
+
     fn ranked(&self, subject: &Subject) -> Vec<MemberId> {
         owners(&subject.key, self.members.iter().copied().chain([self.me]))
+    }
+
+    /// Who may be asked whether it has something, the best ranked first.
+    fn askable(&self, subject: &Subject, now: Millis) -> impl Iterator<Item = MemberId> + '_ {
+        let ranked = self.ranked(subject).into_iter();
+        ranked.filter(move |member| self.reputation.standing(member, now) != Standing::Resting)
+    }
+
+    /// Who may be asked to decide: who is used less only after all others.
+    fn deciders(&self, subject: &Subject, now: Millis) -> Vec<MemberId> {
+        let mut deciders: Vec<_> = self.askable(subject, now).collect();
+        deciders.sort_by_key(|member| self.reputation.standing(member, now));
+        deciders
+    }
+
+    fn offended(&mut self, member: MemberId, offence: Offence, now: Millis, out: &mut Vec<Output>) {
+        if let Some(span) = self.reputation.offended(member, offence, now) {
+            self.counters.expulsions += 1;
+            out.push(Output::Expel { member, span });
+        }
     }
 }
 

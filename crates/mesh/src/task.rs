@@ -12,9 +12,11 @@ mod secrets;
 use crate::behaviour::{self, Behaviour};
 use crate::book::Book;
 use crate::connections::{Connections, PATROL};
+use crate::exiles::Exiles;
 use crate::gate::{Gate, Plea};
 use crate::identity::member_id;
 use crate::mesh::{Event, StartError};
+use crate::offences::{Offence, Offences};
 use crate::resolve::Resolved;
 use crate::rings::Rings;
 use crate::status::{Counters, Peer, Source, Status};
@@ -68,6 +70,10 @@ pub(crate) enum Command {
     Rings { cut: bool, dropped: bool },
     /// A member wants to be shared with under the secret of this label.
     Renewing { peer: PeerId, label: String },
+    /// A member did what it should not.
+    Offended { member: MemberId, offence: Offence },
+    /// Keep a member out.
+    Expel { peer: PeerId, span: Duration },
     /// A host name was resolved.
     Resolved(Resolved),
     /// Say goodbye and end.
@@ -101,8 +107,10 @@ pub(crate) enum Verdict {
     AcceptedUnread,
     /// Seen before; ends here.
     Replayed,
-    /// Its author, or who forwarded it, has gossiped more than its allowance; ends here.
-    TooMany,
+    /// This author has gossiped more than its allowance; ends here.
+    TooManyOf(MemberId),
+    /// Who forwarded it has forwarded more than its allowance of authors that are not connected; ends here.
+    TooManyForwarded,
     /// Not a member's word; ends here.
     Refused,
 }
@@ -126,6 +134,8 @@ pub(crate) struct Core {
     status: watch::Sender<Status>,
     book: Book,
     members: BTreeMap<PeerId, Member>,
+    exiles: Exiles,
+    offences: Offences,
     outbox: VecDeque<Event>,
     serving: Arc<Semaphore>,
     counters: Counters,
@@ -177,6 +187,8 @@ impl Core {
             status,
             book,
             members: BTreeMap::new(),
+            exiles: Exiles::default(),
+            offences: Offences::default(),
             outbox: VecDeque::new(),
             serving: Arc::new(Semaphore::new(MAX_SERVING)),
             counters: Counters::default(),
@@ -240,6 +252,13 @@ impl Core {
             self.outbox.pop_front();
         }
         self.outbox.push_back(event);
+    }
+
+    fn offended(&mut self, member: MemberId, offence: Offence) {
+        if self.offences.is_news(member, offence, Instant::now()) {
+            tracing::debug!(%member, ?offence, "a member did what it should not");
+            self.tell(Event::Offended { member, offence });
+        }
     }
 
     /// For what is of use only while it is new.
@@ -409,6 +428,9 @@ impl<'a> Task<'a> {
             self.listen_again();
             self.retire(now);
             self.let_waiting_in(now);
+            if self.core.exiles.let_back(now) {
+                self.dial();
+            }
         }
         if now >= self.timers.walk {
             self.walk(now);
@@ -430,6 +452,8 @@ impl<'a> Task<'a> {
                 let _ = self.swarm.behaviour_mut().exchange.send_response(channel, sealed);
             }
             Some(Command::Verdict { id, forwarder, verdict }) => self.judge(&id, &forwarder, verdict),
+            Some(Command::Offended { member, offence }) => self.core.offended(member, offence),
+            Some(Command::Expel { peer, span }) => self.expel(peer, span),
             Some(Command::Resolved(resolved)) => self.on_resolved(resolved),
             Some(Command::Rings { cut, dropped }) => self.on_rings(cut, dropped),
             Some(Command::Renewing { peer, label }) => self.on_renewing(&peer, &label),

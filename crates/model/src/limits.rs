@@ -41,3 +41,9 @@ pub const MAX_BUCKETS: usize = 32;
 
 /// Longest name of a bucket, in bytes. GitHub's longest has 30.
 pub const MAX_BUCKET_NAME_BYTES: usize = 64;
+
+/// Most addresses that one member tells of itself.
+pub const MAX_PRESENCE_ADDRESSES: usize = 3;
+
+/// Longest multiaddr of those, in bytes: a name of 255 with protocols and a peer id around it.
+pub const MAX_ADDRESS_BYTES: usize = 384;

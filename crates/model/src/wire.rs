@@ -79,6 +79,8 @@ pub enum Record {
     Invalidated(Invalidated),
     /// What the origin said of a credential's rate limits.
     Budget(Budget),
+    /// Its author is there.
+    Presence(Presence),
     /// A kind that this version does not know.
     Unknown(u16),
 }
@@ -201,6 +203,25 @@ impl Budget {
     }
 }
 
+/// That a member is there, and where it may be dialled. Its start counter stands in the record's stamp.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence {
+    /// Multiaddrs, the best first. Nobody vouches for them: only who answers there can prove whom they lead to.
+    pub addresses: Vec<String>,
+    /// Members that it is connected to.
+    pub neighbours: u64,
+}
+
+impl Presence {
+    fn bounded(self) -> Result<Self, CborError> {
+        within(self.addresses.len(), limits::MAX_PRESENCE_ADDRESSES)?;
+        for address in &self.addresses {
+            within(address.len(), limits::MAX_ADDRESS_BYTES)?;
+        }
+        Ok(self)
+    }
+}
+
 fn push_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
     bytes.extend_from_slice(text.as_bytes());
@@ -210,6 +231,7 @@ const KIND_STORED: u16 = 1;
 const KIND_REVALIDATED: u16 = 2;
 const KIND_INVALIDATED: u16 = 3;
 const KIND_BUDGET: u16 = 4;
+const KIND_PRESENCE: u16 = 5;
 
 impl Record {
     /// The kind number and the encoded payload, as they are signed.
@@ -222,6 +244,7 @@ impl Record {
             Record::Revalidated(validation) => (KIND_REVALIDATED, cbor::encode(validation)),
             Record::Invalidated(invalidated) => (KIND_INVALIDATED, cbor::encode(invalidated)),
             Record::Budget(budget) => (KIND_BUDGET, cbor::encode(budget)),
+            Record::Presence(presence) => (KIND_PRESENCE, cbor::encode(presence)),
             Record::Unknown(kind) => unreachable!("nobody authors a record of the unknown kind {kind}"),
         }
     }
@@ -233,6 +256,7 @@ impl Record {
             KIND_REVALIDATED => Record::Revalidated(cbor::decode(payload, limit)?),
             KIND_INVALIDATED => Record::Invalidated(cbor::decode::<Invalidated>(payload, limit)?.bounded()?),
             KIND_BUDGET => Record::Budget(cbor::decode::<Budget>(payload, limit)?.bounded()?),
+            KIND_PRESENCE => Record::Presence(cbor::decode::<Presence>(payload, limit)?.bounded()?),
             other => Record::Unknown(other),
         };
         Ok(record)

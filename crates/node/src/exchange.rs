@@ -98,9 +98,14 @@ impl Exchange {
             Ok(Record::Stored(Stored { validation, .. })) => {
                 validation.key == subject.key && validation.fingerprint == subject.fingerprint
             }
-            Ok(Record::Revalidated(_) | Record::Invalidated(_) | Record::Budget(_) | Record::Unknown(_)) | Err(_) => {
-                false
-            }
+            Ok(
+                Record::Revalidated(_)
+                | Record::Invalidated(_)
+                | Record::Budget(_)
+                | Record::Presence(_)
+                | Record::Unknown(_),
+            )
+            | Err(_) => false,
         }
     }
 
@@ -178,7 +183,10 @@ impl Exchange {
     /// The records of what the store offers on `subject`, if it was confirmed within `max_age`.
     pub(crate) fn records(&self, subject: Subject, max_age: Duration) -> Option<Vec<Shared>> {
         let entry = self.store.entry(&offer_slot(subject))?;
-        let age = entry.age(self.clock.now()).filter(|age| *age < max_age)?;
+        let now = self.clock.now();
+        // What is from before a restart may be older than this node's clock says.
+        let confirmed_at = self.confirmed_at(millis(entry.age(now)?), entry.origin_date);
+        let age = now.since(confirmed_at).filter(|age| *age < max_age)?;
         let attestation = entry.attestation.as_ref()?;
         let small = entry.representation.length <= limits::MAX_INLINE_BODY_BYTES as u64;
         let body = if small { self.store.body(&entry.representation.cid) } else { None };
@@ -216,7 +224,7 @@ impl Exchange {
                 let at = self.clock.now().before(Duration::from_millis(shared.age_ms));
                 Receipt::Said(Box::new(Said { budget, stamp: shared.signed.stamp, at }))
             }
-            Ok(Record::Unknown(_)) => Receipt::Unknown,
+            Ok(Record::Presence(_) | Record::Unknown(_)) => Receipt::Unknown,
             Err(error) => {
                 tracing::debug!(%error, author = %shared.signed.stamp.author, "refused a record");
                 Receipt::Refused
@@ -308,8 +316,10 @@ impl Exchange {
     /// response's `Date`, whatever a member claims.
     fn confirmed_at(&self, age_ms: u64, origin_date: u64) -> Millis {
         let now = self.clock.now();
-        let date = Millis(origin_date.saturating_mul(1000)).after(DATE_STEP);
-        let by_date = self.github_now().since(date).unwrap_or_default();
+        let date = latest_of_date(origin_date);
+        // Before this node has heard from the origin its own clock tells, less what it may be ahead.
+        let github_now = self.origin.github_time(&self.authority, now).unwrap_or(now.before(DATE_TOLERANCE));
+        let by_date = github_now.since(date).unwrap_or_default();
         now.before(by_date.max(Duration::from_millis(age_ms)))
     }
 
@@ -323,7 +333,14 @@ impl Exchange {
             && alias.is_made_by(credential, entry, &stored.validation, &attestation.stored, Some(&stored));
         let revalidated_holds = attestation.revalidated.as_ref().is_none_or(|signed| match signed.record() {
             Ok(Record::Revalidated(validation)) => alias.is_made_by(credential, entry, &validation, signed, None),
-            Ok(Record::Stored(_) | Record::Invalidated(_) | Record::Budget(_) | Record::Unknown(_)) | Err(_) => false,
+            Ok(
+                Record::Stored(_)
+                | Record::Invalidated(_)
+                | Record::Budget(_)
+                | Record::Presence(_)
+                | Record::Unknown(_),
+            )
+            | Err(_) => false,
         });
         stored_holds && revalidated_holds
     }
@@ -347,6 +364,11 @@ impl Alias {
             && validation.origin_date <= entry.origin_date
             && self.ring.verify_validation(credential.as_bytes(), &input, &validation.mac)
     }
+}
+
+/// The latest moment of the origin's clock that this `Date`, in seconds, stands for.
+pub(crate) fn latest_of_date(origin_date: u64) -> Millis {
+    Millis(origin_date.saturating_mul(1000)).after(DATE_STEP)
 }
 
 /// Where a subject's offer is stored.

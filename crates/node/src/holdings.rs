@@ -1,6 +1,6 @@
 //! What this node holds for a caller: its own entry, or a peer's offer that the caller's credential vouches for.
 
-use crate::exchange::{Alias, Exchange, offer_slot};
+use crate::exchange::{self, Alias, Exchange, offer_slot};
 use crate::insight::Insight;
 use crate::landed::How;
 use crate::node::Inner;
@@ -49,7 +49,7 @@ impl Inner {
 
     /// The newest that is held for this caller, fresh or not.
     pub(crate) fn held(&self, read: &Read) -> Option<Held> {
-        let own = self.store.entry(&self.slot(read));
+        let own = self.store.entry(&self.slot(read)).map(|own| self.aged(read, own));
         let verdict = own.as_ref().map_or(Verdict::MustRevalidate, |own| self.verdict(read, own));
         let offer = if verdict == Verdict::Fresh { None } else { self.vouched_offer(read, own.as_deref()) };
         let (entry, how, verdict) = match offer {
@@ -74,7 +74,8 @@ impl Inner {
     /// Of the offers that are `wanted` and that the caller's credential vouches for the one confirmed last.
     fn latest_offer(&self, read: &Read, wanted: impl Fn(&Entry) -> bool) -> Option<Arc<Entry>> {
         let offers = self.aliases(read).into_iter().filter_map(|alias| {
-            let offer = self.store.entry(&offer_slot(alias.subject)).filter(|offer| wanted(offer))?;
+            let offer = self.aged(read, self.store.entry(&offer_slot(alias.subject))?);
+            let offer = Some(offer).filter(|offer| wanted(offer))?;
             self.is_vouched(read, &alias, &offer).then_some(offer)
         });
         offers.max_by_key(|offer| offer.confirmed_at)
@@ -92,6 +93,22 @@ impl Inner {
             return Verdict::MustRevalidate;
         }
         freshness::verdict(read, &self.config.freshness, entry, self.clock.now())
+    }
+
+    /// An entry as old as it is at least by GitHub's clock. Only those from before this start are looked at: the wall clock may have
+    /// been set meanwhile, by less than this node was away, and nothing else here can tell.
+    fn aged(&self, read: &Read, entry: Arc<Entry>) -> Arc<Entry> {
+        if entry.confirmed_at >= self.started {
+            return entry;
+        }
+        let now = self.clock.now();
+        let Some(github_now) = self.origin.github_time(&read.target.authority, now) else { return entry };
+        let by_date = github_now.since(exchange::latest_of_date(entry.origin_date)).unwrap_or_default();
+        let confirmed_at = now.before(by_date);
+        if confirmed_at >= entry.confirmed_at {
+            return entry;
+        }
+        Arc::new(Entry { confirmed_at, ..(*entry).clone() })
     }
 
     /// The oldest confirmation that this caller takes from a member.

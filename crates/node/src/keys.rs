@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_shared_under_a_dropped_secret_is_found_as_long_as_it_is_of_use() {
+    fn threat_16_what_was_shared_under_a_dropped_secret_is_found_as_long_as_it_is_of_use() {
         let node = Changing::new("a");
         node.change(&["b", "a"], false, 1);
         node.change(&["b"], false, 2);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_shared_under_a_compromised_secret_is_not_found() {
+    fn threat_16_what_was_shared_under_a_compromised_secret_is_not_found() {
         let node = Changing::new("a");
         node.change(&["b"], false, 1);
         node.change(&["c"], true, 2);

@@ -18,7 +18,7 @@ use crate::tags::Tags;
 use crate::tombstones::Tombstones;
 use crate::writes::Writes;
 use bytes::Bytes;
-use ghmesh_model::{Entry, LocalFingerprint, Millis};
+use ghmesh_model::{Entry, LocalFingerprint, Millis, Scope};
 use ghmesh_origin::{Body, Origin};
 use ghmesh_policy::answer::{self, HitKind};
 use ghmesh_policy::{Credential, Freshness, Origins, Read, Sharing, Verdict};
@@ -91,12 +91,16 @@ impl Node {
     /// that store and origin were given.
     pub fn new(config: Config, clock: Clock, store: Store, origin: Origin) -> Self {
         let (denied, buried): (Vec<_>, Vec<_>) = store.tombstones().into_iter().partition(denials::is_denial);
-        let denials = Denials::new(denied, config.freshness.proof_ttl);
-        let tombstones = Tombstones::new(buried, config.freshness.proof_ttl);
+        // Those from a time to come are from before the clock was set back. What was confirmed before then is not shown, as its age is
+        // unknown; what is confirmed from now on came after them.
+        let started = clock.now();
+        let past = |stones: Vec<(Scope, Millis)>| stones.into_iter().map(move |(scope, at)| (scope, at.min(started)));
+        let denials = Denials::new(past(denied), config.freshness.proof_ttl);
+        let tombstones = Tombstones::new(past(buried), config.freshness.proof_ttl);
         Node(Arc::new(Inner {
             config,
             clock,
-            started: clock.now(),
+            started,
             store,
             origin,
             counts: Counts::default(),

@@ -262,7 +262,7 @@ impl Inner {
     ) -> Entry {
         let read = call.read;
         let etag = self.tags.noted(self, read, &representation, body, etag);
-        let origin_date = self.origin_date(headers);
+        let origin_date = self.origin_date(&read.target.authority, headers);
         let insight = Insight::of(read, &representation, body, origin_date);
         self.note_versions(read, &insight, call.sent_at).await;
         if let Some((kept, _)) = &call.kept {
@@ -344,8 +344,11 @@ impl Inner {
         (Arc::new(entry), stored)
     }
 
-    fn origin_date(&self, headers: &HeaderMap) -> u64 {
-        storable::origin_date(headers).unwrap_or_else(|| self.clock.now().0 / 1000)
+    /// Where an answer has no `Date`: the origin's time by others of its answers, as nodes' clocks differ.
+    fn origin_date(&self, authority: &str, headers: &HeaderMap) -> u64 {
+        let now = self.clock.now();
+        let by_others = || self.origin.github_time(authority, now).unwrap_or(now).0 / 1000;
+        storable::origin_date(headers).unwrap_or_else(by_others)
     }
 
     /// No answer: an expired entry if one may stand in, else the failure.

@@ -34,6 +34,7 @@ enum Act {
     },
     Join(u8),
     Leave(u8),
+    Offend(u8, Offence),
     RoundTrip(u64),
     Pass(u64),
     /// Numbers that were never given.
@@ -62,12 +63,23 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         2 => (member.clone(), key, any::<bool>())
             .prop_map(|(from, key, unshareable)| Act::Release { from, key, unshareable }),
         3 => member.clone().prop_map(Act::Join),
-        1 => member.prop_map(Act::Leave),
+        1 => member.clone().prop_map(Act::Leave),
+        1 => (member, offence()).prop_map(|(member, offence)| Act::Offend(member, offence)),
         1 => (0..400_u64).prop_map(Act::RoundTrip),
         5 => prop_oneof![0..30_u64, 0..4_000_u64].prop_map(Act::Pass),
         1 => any::<u64>().prop_map(Act::Garbage),
     ];
     proptest::collection::vec(act, 1..120)
+}
+
+fn offence() -> impl Strategy<Value = Offence> {
+    prop_oneof![
+        Just(Offence::WrongBody),
+        Just(Offence::WrongAge),
+        Just(Offence::Garbage),
+        Just(Offence::Flood),
+        Just(Offence::Late),
+    ]
 }
 
 /// The outside as a shell sees it.
@@ -124,6 +136,11 @@ impl Outside {
                 *fetches += 1;
             }
             Output::Check { lookup } => assert_eq!(self.flights.get(&lookup), Some(&(false, 0)), "it searches still"),
+            // The shell closes its connections.
+            Output::Expel { member, span } => {
+                assert!(span >= Duration::from_secs(60) && span <= Duration::from_secs(3600), "{span:?}");
+                self.give(Input::Left { member });
+            }
             Output::Reply { .. } | Output::Deliver { .. } | Output::Release { .. } => {}
         }
     }
@@ -179,6 +196,7 @@ impl Outside {
             }
             Act::Join(number) => self.give(Input::Joined { member: member(number) }),
             Act::Leave(number) => self.give(Input::Left { member: member(number) }),
+            Act::Offend(number, offence) => self.give(Input::Offended { member: member(number), offence }),
             Act::RoundTrip(took) => self.give(Input::RoundTrip { took: Duration::from_millis(took) }),
             Act::Pass(milliseconds) => {
                 self.now.0 += milliseconds;

@@ -98,11 +98,11 @@ fn whoever_always_says_coming_costs_ten_seconds_once_and_then_nothing_for_a_minu
 }
 
 #[test]
-fn where_an_owner_is_doubted_its_standby_decides() {
+fn where_an_owner_is_not_believed_its_standby_decides() {
     let mut bench = Bench::new();
     let subject = bench.subject(false);
     let ranked = bench.ranked(&subject);
-    bench.fleet.doubts.note(ranked[0], bench.now);
+    bench.fleet.reputation.misled(ranked[0], bench.now);
     bench.look_up(1, subject);
     let next = bench.give(answer(1, FOR_EVER));
     assert_eq!(next, [ask(2, ranked[1], subject, true, bench.now.after(Duration::from_millis(150)))]);

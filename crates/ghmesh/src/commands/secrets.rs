@@ -205,3 +205,41 @@ fn look(files: &[PathBuf]) -> Hash {
     }
     hash.finalize().into()
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_look_sees_a_file_that_is_written_removed_or_reached_another_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let files = [path("secret"), path("accepted")];
+        let mut seen = vec![look(&files)];
+        let mut is_new = |what: &str| {
+            let now = look(&files);
+            assert!(!seen.contains(&now), "{what}");
+            seen.push(now);
+        };
+        std::fs::write(path("secret"), "").unwrap();
+        is_new("an empty file");
+        std::fs::write(path("secret"), "a").unwrap();
+        is_new("another text");
+        std::fs::remove_file(path("secret")).unwrap();
+        for version in ["1", "2"] {
+            std::fs::create_dir(path(version)).unwrap();
+            std::fs::write(path(version).join("secret"), version).unwrap();
+        }
+        symlink("1", path("..data")).unwrap();
+        symlink("..data/secret", path("secret")).unwrap();
+        is_new("a link");
+        symlink("2", path("..tmp")).unwrap();
+        std::fs::rename(path("..tmp"), path("..data")).unwrap();
+        is_new("a link to another place");
+        std::fs::write(path("accepted"), "2").unwrap();
+        is_new("the second file");
+        assert_eq!(look(&files), look(&files));
+    }
+}

@@ -13,7 +13,7 @@ use ghmesh_store::{OpenError, Store};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -35,7 +35,7 @@ pub(crate) async fn run(loaded: Loaded, inputs: Inputs) -> anyhow::Result<Exit> 
             return Ok(Exit::Usage);
         }
     };
-    let clock = Clock::start();
+    let clock = clock();
     let store = match open(&settings, clock).await {
         Ok(store) => store,
         Err(error) => {
@@ -57,6 +57,16 @@ pub(crate) async fn run(loaded: Loaded, inputs: Inputs) -> anyhow::Result<Exit> 
     sharing.await.context("the mesh failed")?;
     store.close().await.context("the store did not close cleanly; what was acknowledged is on disk")?;
     Ok(Exit::Success)
+}
+
+/// The node's timeline. In a debug build `_GHMESH_WALL_CLOCK_AHEAD`, in seconds, makes the wall clock wrong by so much, for tests: a
+/// machine has one wall clock, and tests need several.
+fn clock() -> Clock {
+    let ahead = if cfg!(debug_assertions) { std::env::var("_GHMESH_WALL_CLOCK_AHEAD").ok() } else { None };
+    let ahead: i64 = ahead.and_then(|seconds| seconds.parse().ok()).unwrap_or_default();
+    let span = Duration::from_secs(ahead.unsigned_abs());
+    let now = SystemTime::now();
+    Clock::start_at(if ahead < 0 { now - span } else { now + span })
 }
 
 /// Binds the gateway. Where the usual socket can't be had, as with a second daemon on one machine, the one in the data

@@ -153,6 +153,17 @@ fn each_bound_of_a_budget_is_kept_on_both_sides() {
 }
 
 #[test]
+fn each_bound_of_a_presence_is_kept_on_both_sides() {
+    let (count, length) = (limits::MAX_PRESENCE_ADDRESSES, limits::MAX_ADDRESS_BYTES);
+    let presence =
+        |count, length| Record::Presence(Presence { addresses: vec!["a".repeat(length); count], neighbours: 7 });
+    assert_eq!(sent(&presence(count, length)).unwrap(), presence(count, length));
+    for more in [presence(count + 1, 1), presence(1, length + 1)] {
+        assert!(matches!(sent(&more), Err(CborError::TooLong { .. })));
+    }
+}
+
+#[test]
 fn a_budgets_mac_covers_everything_but_itself() {
     let (plain, stamp) = (budget(1, 1, 1), plain_stamp());
     let input = plain.mac_input(&stamp);
@@ -181,7 +192,7 @@ fn a_budgets_mac_covers_everything_but_itself() {
 
 #[test]
 fn a_payload_that_is_too_long_is_not_read() {
-    for kind in [KIND_STORED, KIND_REVALIDATED, KIND_INVALIDATED] {
+    for kind in [KIND_STORED, KIND_REVALIDATED, KIND_INVALIDATED, KIND_BUDGET, KIND_PRESENCE] {
         let signed = |length| SignedRecord {
             stamp: plain_stamp(),
             kind,

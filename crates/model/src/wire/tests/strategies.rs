@@ -54,12 +54,18 @@ pub(super) fn budget() -> impl Strategy<Value = Budget> {
     })
 }
 
+fn presence() -> impl Strategy<Value = Presence> {
+    let addresses = vec("[a-z0-9/.]{0,60}", 0..=limits::MAX_PRESENCE_ADDRESSES);
+    (addresses, any::<u64>()).prop_map(|(addresses, neighbours)| Presence { addresses, neighbours })
+}
+
 pub(super) fn record() -> impl Strategy<Value = Record> {
     prop_oneof![
         stored().prop_map(Record::Stored),
         validation().prop_map(Record::Revalidated),
         scopes().prop_map(|scopes| Record::Invalidated(Invalidated { scopes })),
         budget().prop_map(Record::Budget),
+        presence().prop_map(Record::Presence),
     ]
 }
 
