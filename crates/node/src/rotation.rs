@@ -105,3 +105,54 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use crate::exchange::offer_slot;
+    use crate::fixtures::{Bench, PATH, entry, ring};
+    use crate::landed::How;
+    use ghmesh_model::Millis;
+    use ghmesh_policy::Verdict;
+
+    const BODY: &[u8] = b"{\"number\":1}";
+
+    /// A node whose caller was given a member's answer, and one that has another's offer for its caller.
+    async fn given_and_offered() -> [Bench; 2] {
+        let (given, offered) = (Bench::in_mesh().await, Bench::in_mesh().await);
+        for bench in [&given, &offered] {
+            let read = bench.read(PATH, &[]);
+            bench.exchange().receive(bench.told(&read, &entry(BODY, bench.now()), BODY)).await;
+        }
+        let read = given.read(PATH, &[]);
+        let held = given.inner().held(&read).unwrap();
+        given.inner().taken_over(&read, &held.entry, &held.body.unwrap()).await.unwrap();
+        [given, offered]
+    }
+
+    #[tokio::test]
+    async fn threat_16_what_members_told_before_the_secret_changed_is_of_use_after_it() {
+        for (bench, how) in given_and_offered().await.iter().zip([How::Local, How::Peer]) {
+            let read = bench.read(PATH, &[]);
+            let before = bench.subject(&read);
+            bench.node.change_secrets(vec![ring("another secret for tests")], false).await;
+            assert_ne!(bench.subject(&read), before);
+            let held = bench.inner().held(&read).unwrap();
+            assert_eq!((held.how, held.verdict), (how, Verdict::Fresh));
+        }
+    }
+
+    #[tokio::test]
+    async fn threat_16_what_members_told_under_a_leaked_secret_is_doubted_and_its_body_kept_for_a_free_304() {
+        let [given, offered] = given_and_offered().await;
+        let (read, offer) = (given.read(PATH, &[]), offered.subject(&offered.read(PATH, &[])));
+        for bench in [&given, &offered] {
+            bench.node.change_secrets(vec![ring("another secret for tests")], true).await;
+        }
+        let held = given.inner().held(&read).unwrap();
+        assert_eq!((held.entry.confirmed_at, held.verdict), (Millis(0), Verdict::MustRevalidate));
+        assert_eq!(held.body.as_deref(), Some(BODY));
+        assert!(offered.inner().held(&offered.read(PATH, &[])).is_none());
+        assert!(offered.inner().store.entry(&offer_slot(offer)).is_none());
+    }
+}
