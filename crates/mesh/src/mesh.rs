@@ -12,7 +12,7 @@ use crate::workers::{self, Intake};
 use ghmesh_model::MemberId;
 use ghmesh_model::wire::{Request, Response, Shared};
 use ghmesh_seal::KeyRing;
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, PeerId};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +28,8 @@ const OUTGOING: usize = 256;
 /// Peers of an earlier run that are dialled, and addresses of each.
 const MAX_REMEMBERED: usize = 200;
 const MAX_REMEMBERED_ADDRESSES: usize = 3;
+/// How long a question waits for a member to prove itself after a secret was dropped: some round trips.
+const PROOF_LIMIT: Duration = Duration::from_millis(250);
 /// How long [`start`] waits for the addresses that a listener gets. Binding itself fails at once or not.
 const LISTEN_LIMIT: Duration = Duration::from_secs(1);
 
@@ -212,7 +214,7 @@ pub async fn start(
     Ok((mesh, events))
 }
 
-fn addresses_of(remembered: Vec<Remembered>) -> Vec<(Multiaddr, libp2p::PeerId)> {
+fn addresses_of(remembered: Vec<Remembered>) -> Vec<(Multiaddr, PeerId)> {
     let mut addresses = Vec::new();
     for Remembered { member, addresses: texts } in remembered.into_iter().take(MAX_REMEMBERED) {
         let Some(peer) = peer_id(&member) else { continue };
@@ -286,8 +288,24 @@ impl Mesh {
         tokio::time::timeout(deadline.min(REQUEST_LIMIT), exchange).await.unwrap_or(Err(AskError::TimedOut))
     }
 
+    /// Whether a member can read what is sealed now. When a secret was dropped it has yet to prove that it holds another: who can't
+    /// would take a question for garbage.
+    async fn is_proved(&self, peer: PeerId) -> bool {
+        let asked_at = Instant::now();
+        while self.rings.awaits_proof(&peer) {
+            if asked_at.elapsed() > PROOF_LIMIT {
+                return false;
+            }
+            tokio::time::sleep(PROOF_LIMIT / 50).await;
+        }
+        true
+    }
+
     async fn exchange(&self, to: MemberId, request: Request) -> Result<Response, AskError> {
         let peer = peer_id(&to).ok_or(AskError::NotConnected)?;
+        if !self.is_proved(peer).await {
+            return Err(AskError::NotConnected);
+        }
         let ring = self.rings.leading();
         let (id, sealed) = letters::seal_request(&ring, request).map_err(|_| AskError::TooLarge)?;
         let (answer, answered) = oneshot::channel();

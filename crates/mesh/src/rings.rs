@@ -123,11 +123,23 @@ impl Rings {
         state.proofs.insert(peer, label.to_owned());
     }
 
+    /// A peer has gone.
+    pub(crate) fn forget(&self, peer: &PeerId) {
+        self.write().proofs.remove(peer);
+    }
+
     /// Whether a peer has proved that it holds one of the secrets that are held here.
     pub(crate) fn is_proved(&self, peer: &PeerId) -> bool {
         let state = self.read();
         let proof = state.proofs.get(peer);
         proof.is_some_and(|label| state.held.iter().any(|ring| ring.label() == label))
+    }
+
+    /// Whether a secret was just dropped, and a peer has yet to prove that it holds another.
+    pub(crate) fn awaits_proof(&self, peer: &PeerId) -> bool {
+        // One after the other: a thread that reads twice at once waits for itself where another wants to write in between.
+        let retiring = self.read().retired_at.is_some();
+        retiring && !self.is_proved(peer)
     }
 
     /// Nothing that holds the lock can panic in between, so what a poisoned one guards is whole.

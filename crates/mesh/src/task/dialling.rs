@@ -205,6 +205,7 @@ impl Task<'_> {
         let now = Instant::now();
         if self.connections.closed(&peer, id) {
             self.core.book.lost(&peer, now);
+            self.core.blueprint.rings.forget(&peer);
             self.let_waiting_in(now);
             if let Some(member) = self.core.members.remove(&peer) {
                 tracing::info!(%peer, "a member left");
