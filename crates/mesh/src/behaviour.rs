@@ -6,6 +6,7 @@
 
 use crate::antechamber::PLACES;
 use crate::codec::{Frames, PROTOCOL};
+use crate::metered::Metered;
 use crate::rings::MAX_RINGS;
 use ghmesh_model::limits::MAX_GOSSIP_BYTES;
 use ghmesh_seal::KeyRing;
@@ -47,6 +48,14 @@ const GOSSIP_BUFFER_BYTES: usize = 2 * MAX_GOSSIP_BYTES + 16 * 1024;
 /// Messages that wait for one slow member: 6 MiB at most.
 const GOSSIP_QUEUE: usize = 256;
 
+/// Gossipsub's messages of one member: what it passes on for a thousand others that gossip four records a second each.
+const GOSSIP_PER_SECOND: u32 = 4096;
+/// Identify's of one member: an exchange with each connection, and a push whenever its addresses change. It may restart in a loop.
+const IDENTIFY_PER_SECOND: u32 = 16;
+/// Kademlia's of one member: a lookup of its own every half minute, its part in ours, and as much for each member that has just
+/// joined.
+const KADEMLIA_PER_SECOND: u32 = 64;
+
 /// Gossipsub that takes subscriptions to meshes' topics only, and few of each member.
 pub(crate) type Gossip =
     gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::MaxCountSubscriptionFilter<Labels>>;
@@ -67,11 +76,11 @@ impl gossipsub::TopicSubscriptionFilter for Labels {
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     pub(crate) limits: connection_limits::Behaviour,
-    pub(crate) gossip: Gossip,
+    pub(crate) gossip: Metered<Gossip>,
     pub(crate) exchange: request_response::Behaviour<Frames>,
     pub(crate) ping: ping::Behaviour,
-    pub(crate) identify: identify::Behaviour,
-    pub(crate) kademlia: kad::Behaviour<MemoryStore>,
+    pub(crate) identify: Metered<identify::Behaviour>,
+    pub(crate) kademlia: Metered<kad::Behaviour<MemoryStore>>,
     pub(crate) mdns: Toggle<mdns::tokio::Behaviour>,
 }
 
@@ -84,11 +93,11 @@ pub(crate) fn build(keypair: &Keypair, rings: &[KeyRing], with_mdns: bool) -> (B
     };
     let behaviour = Behaviour {
         limits: connection_limits::Behaviour::new(limits()),
-        gossip: gossip(rings),
+        gossip: Metered::new(gossip(rings), GOSSIP_PER_SECOND),
         exchange: exchange(),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING).with_timeout(PING)),
-        identify: identify::Behaviour::new(identification(keypair)),
-        kademlia: kademlia(local),
+        identify: Metered::new(identify::Behaviour::new(identification(keypair)), IDENTIFY_PER_SECOND),
+        kademlia: Metered::new(kademlia(local), KADEMLIA_PER_SECOND),
         mdns: mdns.into(),
     };
     (behaviour, error)

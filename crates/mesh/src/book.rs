@@ -2,10 +2,13 @@
 //!
 //! It decides whom to dial and dials nobody. Moments and jitter are arguments.
 
+use crate::config::transport_of;
+use crate::precedence::{Facts, Party, Standings, socket};
 use crate::status::{Source, SourceStatus};
+use ghmesh_seal::Transport;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Addresses kept. When full, an address that never worked makes room; where all did, the new one is not kept.
@@ -67,7 +70,8 @@ struct Entry {
     failures: u32,
     not_before: Instant,
     worked_at: Option<Instant>,
-    dialling: bool,
+    /// Since when.
+    dialling: Option<Instant>,
 }
 
 impl Entry {
@@ -121,7 +125,7 @@ impl Book {
             return;
         }
         if self.has_room_for(peer, source) {
-            let entry = Entry { peer, source, failures: 0, not_before: now, worked_at: None, dialling: false };
+            let entry = Entry { peer, source, failures: 0, not_before: now, worked_at: None, dialling: None };
             self.entries.insert(address, entry);
         }
     }
@@ -137,14 +141,15 @@ impl Book {
     }
 
     fn forget_worst(&mut self) -> bool {
-        let evictable = self.entries.iter().filter(|(_, e)| !e.dialling && !e.is_set() && e.worked_at.is_none());
+        let evictable =
+            self.entries.iter().filter(|(_, e)| e.dialling.is_none() && !e.is_set() && e.worked_at.is_none());
         let worst = evictable.max_by_key(|(_, e)| (e.is_doubtful(), e.failures)).map(|(address, _)| address.clone());
         worst.is_some_and(|address| self.entries.remove(&address).is_some())
     }
 
     /// A source takes an address back. One that worked stays.
     pub(crate) fn retract(&mut self, address: &Multiaddr, source: Source) {
-        let unused = |e: &Entry| e.source == source && !e.dialling && e.worked_at.is_none();
+        let unused = |e: &Entry| e.source == source && e.dialling.is_none() && e.worked_at.is_none();
         if self.entries.get(address).is_some_and(unused) {
             self.entries.remove(address);
         }
@@ -152,23 +157,22 @@ impl Book {
 
     /// The next dial that is due, if there is room for one. It counts as under way until its addresses have succeeded or failed.
     pub(crate) fn next_dial(&mut self, connected: impl Fn(&PeerId) -> bool, now: Instant) -> Option<Dial> {
-        let dialling = self.entries.values().filter(|e| e.dialling).count();
-        let doubtful = self.entries.values().filter(|e| e.dialling && e.is_doubtful()).count();
+        let dialling = self.entries.values().filter(|e| e.dialling.is_some()).count();
+        let doubtful = self.entries.values().filter(|e| e.dialling.is_some() && e.is_doubtful()).count();
         if dialling >= MAX_DIALS {
             return None;
         }
         let room_for_doubtful = doubtful < MAX_DOUBTFUL_DIALS;
-        let due = |e: &Entry| e.not_before <= now && (room_for_doubtful || !e.is_doubtful());
-        let candidates = self.idle(&connected).filter(|(_, e)| due(e));
-        let (address, peer) = candidates.min_by_key(|(_, e)| e.not_before).map(|(a, e)| (a.clone(), e.peer))?;
-        let addresses = match peer {
-            Some(_) => {
-                self.idle(&connected).filter(|(_, e)| e.peer == peer && due(e)).map(|(a, _)| a.clone()).collect()
-            }
-            None => vec![address],
+        let due = |e: &Entry, at: Instant| at <= now && (room_for_doubtful || !e.is_doubtful());
+        let candidates: Vec<_> = self.idle(&connected, now).filter(|(_, e, at)| due(e, *at)).collect();
+        let (address, first, _) = candidates.iter().min_by_key(|(_, e, _)| e.not_before)?;
+        let peer = first.peer;
+        let addresses: Vec<Multiaddr> = match peer {
+            Some(_) => candidates.iter().filter(|(_, e, _)| e.peer == peer).map(|(a, ..)| (*a).clone()).collect(),
+            None => vec![(*address).clone()],
         };
         for address in &addresses {
-            self.entries.get_mut(address).expect("it was just found").dialling = true;
+            self.entries.get_mut(address).expect("it was just found").dialling = Some(now);
         }
         Some(Dial { peer, addresses })
     }
@@ -176,14 +180,34 @@ impl Book {
     /// When to ask for a dial again, if nothing else happens.
     pub(crate) fn next_due(&self, connected: impl Fn(&PeerId) -> bool, now: Instant) -> Option<Instant> {
         // What is due already waits for room, which the end of a dial makes.
-        self.idle(&connected).map(|(_, e)| e.not_before).filter(|at| *at > now).min()
+        self.idle(&connected, now).map(|(_, _, at)| at).filter(|at| *at > now).min()
     }
 
-    /// What may be dialled, due or not: neither under way nor of a peer that is connected or being dialled.
-    fn idle<'a>(&'a self, connected: &'a impl Fn(&PeerId) -> bool) -> impl Iterator<Item = (&'a Multiaddr, &'a Entry)> {
-        let dialling: BTreeSet<PeerId> = self.entries.values().filter(|e| e.dialling).filter_map(|e| e.peer).collect();
-        let busy = move |peer: &PeerId| dialling.contains(peer) || connected(peer);
-        self.entries.iter().filter(move |(_, e)| !e.dialling && !e.peer.as_ref().is_some_and(&busy))
+    /// What may be dialled, and from when on: neither under way nor of a peer that is connected, nor of one that is being dialled
+    /// over what takes precedence.
+    fn idle<'a>(
+        &'a self,
+        connected: &'a impl Fn(&PeerId) -> bool,
+        now: Instant,
+    ) -> impl Iterator<Item = (&'a Multiaddr, &'a Entry, Instant)> {
+        let standings = self.standings(now);
+        let idle =
+            self.entries.iter().filter(move |(_, e)| e.dialling.is_none() && !e.peer.as_ref().is_some_and(connected));
+        idle.filter_map(move |(address, e)| {
+            let transport = transport_of(address).unwrap_or(Transport::Tcp);
+            let free_at = standings.free_at(&Party::of(address, e.peer), transport, now)?;
+            Some((address, e, e.not_before.max(free_at)))
+        })
+    }
+
+    fn standings(&self, now: Instant) -> Standings {
+        let mut standings = Standings::default();
+        for (address, e) in &self.entries {
+            let transport = transport_of(address).unwrap_or(Transport::Tcp);
+            let (due, worked) = (e.not_before <= now, e.worked_at.is_some());
+            standings.note(Party::of(address, e.peer), Facts { transport, dialling: e.dialling, due, worked });
+        }
+        standings
     }
 
     /// A dial reached `peer` at `address`.
@@ -192,21 +216,25 @@ impl Book {
         self.learn(address.clone(), Some(peer), Source::Kademlia, now);
         let Some(entry) = self.entries.get_mut(address) else { return };
         *entry =
-            Entry { peer: Some(peer), failures: 0, not_before: now, worked_at: Some(now), dialling: false, ..*entry };
+            Entry { peer: Some(peer), failures: 0, not_before: now, worked_at: Some(now), dialling: None, ..*entry };
         let source = entry.source;
         self.found(source, now);
+        // Its other transport has the same port as a rule.
+        let same = |other: &Multiaddr| socket(other).is_some() && socket(other) == socket(address);
+        let nameless = self.entries.iter_mut().filter(|(other, e)| e.peer.is_none() && same(other));
+        nameless.for_each(|(_, e)| e.peer = Some(peer));
     }
 
     /// `address` was part of a dial that ended at another address of the same peer.
     pub(crate) fn spared(&mut self, address: &Multiaddr) {
         if let Some(entry) = self.entries.get_mut(address) {
-            entry.dialling = false;
+            entry.dialling = None;
         }
     }
 
     /// No dial is under way any more.
     pub(crate) fn nothing_under_way(&mut self) {
-        self.entries.values_mut().for_each(|entry| entry.dialling = false);
+        self.entries.values_mut().for_each(|entry| entry.dialling = None);
     }
 
     /// A dial of `address` failed. `jitter` in 0..1 spreads the next try. Gives the peer that is out of reach, once that is
@@ -220,7 +248,7 @@ impl Book {
     ) -> Option<PeerId> {
         let entry = self.entries.get_mut(address)?;
         let source = entry.source;
-        entry.dialling = false;
+        entry.dialling = None;
         match failure {
             Failure::Redundant(peer) => {
                 entry.peer = Some(*peer);

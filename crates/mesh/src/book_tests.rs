@@ -181,3 +181,33 @@ fn what_a_source_takes_back_is_gone_unless_it_worked() {
     (1..=2).for_each(|n| scene.book.retract(&address(n), Source::Mdns));
     assert!(!scene.book.entries.contains_key(&address(1)) && scene.book.entries.contains_key(&address(2)));
 }
+
+#[test]
+fn a_peer_is_dialled_over_tcp_first_then_over_quic() {
+    let (mut scene, peer) = (Scene::new(), PeerId::random());
+    let quic: Multiaddr = "/ip4/10.0.0.1/udp/9000/quic-v1".parse().unwrap();
+    scene.book.learn(quic.clone(), Some(peer), Source::Remembered, scene.now);
+    scene.learn(1, Some(peer), Source::Remembered);
+    let dial = |address: &Multiaddr| vec![Dial { peer: Some(peer), addresses: vec![address.clone()] }];
+    assert_eq!(scene.dials(), dial(&address(1)));
+    let due = scene.book.next_due(|_| false, scene.now);
+    assert_eq!(due, Some(scene.now + crate::precedence::HEAD_START), "TCP may be silent");
+    scene.fail(1);
+    assert_eq!(scene.dials(), dial(&quic));
+    scene.book.succeeded(&quic, peer, scene.now);
+    scene.book.lost(&peer, scene.now);
+    scene.now += FIRST_PAUSE;
+    let both = Dial { peer: Some(peer), addresses: vec![address(1), quic] };
+    assert_eq!(scene.dials(), [both], "only QUIC has worked so far");
+}
+
+#[test]
+fn what_answers_over_one_transport_is_known_on_the_other() {
+    let (mut scene, peer) = (Scene::new(), PeerId::random());
+    let quic: Multiaddr = "/ip4/10.0.0.1/udp/9000/quic-v1".parse().unwrap();
+    scene.book.learn(quic, None, Source::Static, scene.now);
+    scene.learn(1, None, Source::Static);
+    assert_eq!(scene.dials(), [Dial { peer: None, addresses: vec![address(1)] }]);
+    scene.book.succeeded(&address(1), peer, scene.now);
+    assert_eq!(scene.book.next_dial(|other| *other == peer, scene.now), None);
+}

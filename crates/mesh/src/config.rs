@@ -1,6 +1,7 @@
 //! Where the mesh listens and whom it dials first.
 
 use crate::identity::member_id;
+use ghmesh_seal::Transport;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use std::fmt;
@@ -8,10 +9,11 @@ use std::fmt;
 /// What the mesh is started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Multiaddrs to listen on: `/ip4/…/tcp/PORT` or `/ip6/…/tcp/PORT`; port 0 takes a free one. With none the node dials but
-    /// cannot be dialled.
+    /// Multiaddrs to listen on: `/ip4/…` or `/ip6/…`, then `/tcp/PORT` or `/udp/PORT/quic-v1`; port 0 takes a free one. With none
+    /// the node dials but cannot be dialled.
     pub listen: Vec<String>,
-    /// Multiaddrs to dial: `/ip4`, `/ip6`, `/dns4`, `/dns6` or `/dns`, then `/tcp/PORT`, then `/p2p/PEER-ID` or not.
+    /// Multiaddrs to dial: `/ip4`, `/ip6`, `/dns4`, `/dns6` or `/dns`, then `/tcp/PORT` or `/udp/PORT/quic-v1`, then
+    /// `/p2p/PEER-ID` or not.
     pub bootstrap: Vec<String>,
     /// Whether nodes on the same LAN are looked for by multicast.
     pub mdns: bool,
@@ -84,12 +86,13 @@ pub struct Problem {
 pub enum Fault {
     /// Not a multiaddr at all, or not one that can be listened on.
     #[error(
-        "is not an address to listen on; write /ip4/ADDRESS/tcp/PORT or /ip6/ADDRESS/tcp/PORT, as in /ip4/0.0.0.0/tcp/9000"
+        "is not an address to listen on; write /ip4/ADDRESS or /ip6/ADDRESS and then /tcp/PORT or /udp/PORT/quic-v1, as in \
+         /ip4/0.0.0.0/tcp/9000"
     )]
     Listen,
     /// Not a multiaddr at all, or not one that can be dialled.
     #[error(
-        "is not an address to dial; write /ip4/ADDRESS/tcp/PORT, /ip6/ADDRESS/tcp/PORT, /dns4/NAME/tcp/PORT or /dns6/NAME/tcp/PORT, \
+        "is not an address to dial; write /ip4/ADDRESS, /ip6/ADDRESS, /dns4/NAME or /dns6/NAME and then /tcp/PORT or /udp/PORT/quic-v1, \
          with /p2p/PEER-ID at the end or without, as `ghmesh id` prints it on the other node"
     )]
     Dial,
@@ -114,6 +117,7 @@ pub(crate) struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Name {
     pub(crate) host: String,
+    pub(crate) transport: Transport,
     pub(crate) port: u16,
     pub(crate) families: Families,
     pub(crate) peer: Option<PeerId>,
@@ -134,7 +138,7 @@ enum Contact {
 
 fn listen_address(value: &str) -> Result<Multiaddr, Fault> {
     let address: Multiaddr = value.trim().parse().map_err(|_| Fault::Listen)?;
-    if is_ip_and_tcp(&address) { Ok(address) } else { Err(Fault::Listen) }
+    if is_dialable(&address) { Ok(address) } else { Err(Fault::Listen) }
 }
 
 fn contact(value: &str) -> Result<Contact, Fault> {
@@ -144,13 +148,12 @@ fn contact(value: &str) -> Result<Contact, Fault> {
         return Err(Fault::Peer);
     }
     let mut parts = address.iter();
-    let (Some(host), Some(Protocol::Tcp(port)), None) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(Fault::Dial);
-    };
+    let host = parts.next().ok_or(Fault::Dial)?;
+    let (transport, port) = carrier(parts).ok_or(Fault::Dial)?;
     if port == 0 {
         return Err(Fault::Port);
     }
-    let name = |host: &str, families| Contact::Name(Name { host: host.to_owned(), port, families, peer });
+    let name = |host: &str, families| Contact::Name(Name { host: host.to_owned(), transport, port, families, peer });
     match host {
         Protocol::Ip4(_) | Protocol::Ip6(_) => Ok(Contact::Address(address.clone(), peer)),
         Protocol::Dns4(host) => Ok(name(&host, Families::Ip4)),
@@ -160,11 +163,28 @@ fn contact(value: &str) -> Result<Contact, Fault> {
     }
 }
 
-/// Whether the address is what this node can dial without asking anybody: an IP address and a TCP port, no more.
-pub(crate) fn is_ip_and_tcp(address: &Multiaddr) -> bool {
+/// Whether the address is what this node can dial without asking anybody.
+pub(crate) fn is_dialable(address: &Multiaddr) -> bool {
+    transport_of(address).is_some()
+}
+
+/// Over what this node can dial the address without asking anybody: an IP address, then a TCP port, or a UDP port and QUIC, no
+/// more.
+pub(crate) fn transport_of(address: &Multiaddr) -> Option<Transport> {
     let mut parts = address.iter();
-    let ip = matches!(parts.next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_)));
-    ip && matches!(parts.next(), Some(Protocol::Tcp(_))) && parts.next().is_none()
+    match parts.next() {
+        Some(Protocol::Ip4(_) | Protocol::Ip6(_)) => carrier(parts).map(|(transport, _)| transport),
+        _ => None,
+    }
+}
+
+/// What stands behind the host, and the port.
+fn carrier<'a>(mut parts: impl Iterator<Item = Protocol<'a>>) -> Option<(Transport, u16)> {
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(Protocol::Tcp(port)), None, None) => Some((Transport::Tcp, port)),
+        (Some(Protocol::Udp(port)), Some(Protocol::QuicV1), None) => Some((Transport::Quic, port)),
+        _ => None,
+    }
 }
 
 /// Takes a `/p2p` at the end off.
@@ -198,15 +218,20 @@ mod tests {
             "/dns4/mesh/tcp/9000",
             "/dns6/mesh/tcp/9",
             "/dns/mesh/tcp/9",
+            "/ip4/10.0.0.1/udp/9000/quic-v1",
+            "/dns6/mesh/udp/9/quic-v1",
         ];
         let with_ids: Vec<String> = forms.iter().map(|form| format!("{form}/p2p/{id}")).collect();
         let all: Vec<&str> = forms.iter().copied().chain(with_ids.iter().map(String::as_str)).collect();
-        let plan = config(&["/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/9000"], &all).parse().unwrap();
-        assert_eq!((plan.listen.len(), plan.addresses.len(), plan.names.len()), (2, 4, 6));
+        let listen = ["/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/9000", "/ip6/::/udp/9000/quic-v1"];
+        let plan = config(&listen, &all).parse().unwrap();
+        assert_eq!((plan.listen.len(), plan.addresses.len(), plan.names.len()), (3, 6, 8));
         assert_eq!(plan.addresses[0], ("/ip4/10.0.0.1/tcp/9000".parse().unwrap(), None));
-        assert_eq!(plan.addresses[2], ("/ip4/10.0.0.1/tcp/9000".parse().unwrap(), Some(id.parse().unwrap())));
-        let name = Name { host: "mesh".into(), port: 9, families: Families::Ip6, peer: None };
+        assert_eq!(plan.addresses[3], ("/ip4/10.0.0.1/tcp/9000".parse().unwrap(), Some(id.parse().unwrap())));
+        let name =
+            Name { host: "mesh".into(), transport: Transport::Tcp, port: 9, families: Families::Ip6, peer: None };
         assert_eq!(plan.names[1], name);
+        assert_eq!(plan.names[3], Name { transport: Transport::Quic, ..name });
     }
 
     #[test]
@@ -214,7 +239,7 @@ mod tests {
         let rsa = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N";
         let bootstrap = [
             "10.0.0.1:9000",
-            "/ip4/10.0.0.1/udp/9000/quic-v1",
+            "/ip4/10.0.0.1/udp/9000",
             "/ip4/10.0.0.1",
             "/ip4/10.0.0.1/tcp/0",
             "/dnsaddr/mesh",
@@ -238,7 +263,7 @@ mod tests {
         let text = error.to_string();
         assert_eq!(text.lines().count(), 8);
         assert!(
-            text.contains(r#"mesh.bootstrap: "10.0.0.1:9000" is not an address to dial; write /ip4/ADDRESS/tcp/PORT"#),
+            text.contains(r#"mesh.bootstrap: "10.0.0.1:9000" is not an address to dial; write /ip4/ADDRESS, "#),
             "{text}"
         );
     }

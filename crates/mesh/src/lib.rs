@@ -6,10 +6,10 @@
 //! - [`Identity`], [`Author`]: who this node is, and its signature under records.
 //! - [`start`], [`Mesh`], [`Event`]: the running mesh.
 //! - `gate`: a connection comes into being only between holders of one mesh secret.
-//! - `rings`: which secrets are held, while they change.
-//! - `book`, `resolve`, `interfaces`: whom to dial, from all sources at once.
+//! - `rings`, `renewal`: which secrets are held, while they change, and who proves anew.
+//! - `book`, `precedence`, `resolve`, `interfaces`: whom to dial, over what first, from all sources at once.
 //! - `antechamber`, `connections`, `exiles`: which connections there may be before the gate, which there are, and who is kept out.
-//! - `letters`, `replay`, `allowance`, `offences`: what is sealed and opened, what was seen before, how much is too much, and who
+//! - `letters`, `replay`, `allowance`, `rations`, `metered`, `offences`: what is sealed and opened, what was seen before, how much is too much, and who
 //!   did what nobody should.
 
 mod allowance;
@@ -25,7 +25,10 @@ mod identity;
 mod interfaces;
 mod letters;
 mod mesh;
+mod metered;
 mod offences;
+mod precedence;
+mod rations;
 mod renewal;
 mod replay;
 mod resolve;
@@ -40,7 +43,7 @@ pub use identity::{Author, Fault as IdentityFault, Identity, IdentityError, Prov
 pub use mesh::{AskError, Event, Full, Mesh, Remembered, Replier, StartError, start};
 pub use offences::Offence;
 pub use rings::MAX_RINGS;
-pub use status::{Counters, Peer, Source, SourceStatus, Status};
+pub use status::{Counters, Peer, Source, SourceStatus, Status, Transport};
 
 #[cfg(test)]
 mod tests;

@@ -123,8 +123,9 @@ pub enum AskError {
     /// The member is not connected. Nothing was sent.
     #[error("the member is not connected")]
     NotConnected,
-    /// Too many requests wait for this member, or for the swarm. Nothing was sent.
-    #[error("too many requests wait already")]
+    /// Too many requests wait for this member, or for the swarm, or this node has asked this member as much as any may. Nothing
+    /// was sent.
+    #[error("too many requests wait already, or were made lately")]
     Busy,
     /// The request is longer than [`ghmesh_model::limits::MAX_REQUEST_BYTES`]. Nothing was sent.
     #[error("the request is too large")]
@@ -223,7 +224,7 @@ fn addresses_of(remembered: Vec<Remembered>) -> Vec<(Multiaddr, PeerId)> {
             crate::config::split_peer(&mut address);
             address
         });
-        let usable = usable.filter(crate::config::is_ip_and_tcp).take(MAX_REMEMBERED_ADDRESSES);
+        let usable = usable.filter(crate::config::is_dialable).take(MAX_REMEMBERED_ADDRESSES);
         addresses.extend(usable.map(|address| (address, peer)));
     }
     addresses
@@ -270,7 +271,7 @@ impl Mesh {
         let _ = self.commands.send(Command::Rings { cut, dropped }).await;
     }
 
-    /// Gossips a record. Its body is left out where the sealed message would exceed
+    /// Gossips a record, 384 in a row and 48 a second in the long run (members allow a little more). Its body is left out where the sealed message would exceed
     /// [`ghmesh_model::limits::MAX_GOSSIP_BYTES`]. That nobody is connected is no error.
     ///
     /// # Errors
@@ -307,9 +308,10 @@ impl Mesh {
             return Err(AskError::NotConnected);
         }
         let ring = self.rings.leading();
+        let records = letters::record_count(&request);
         let (id, sealed) = letters::seal_request(&ring, request).map_err(|_| AskError::TooLarge)?;
         let (answer, answered) = oneshot::channel();
-        self.commands.try_send(Command::Ask { peer, sealed, answer }).map_err(|error| match error {
+        self.commands.try_send(Command::Ask { peer, sealed, records, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => AskError::Busy,
             mpsc::error::TrySendError::Closed(_) => AskError::Stopped,
         })?;

@@ -52,7 +52,7 @@ async fn ask(rings: &Rings, local: PeerId, peer: PeerId, commands: &mpsc::WeakSe
     let (ring, mine) = (rings.current(), rand::random());
     let (id, sealed) = letters::seal_request(&ring, Request::Renew { nonce: mine }).ok()?;
     let (answer, answered) = oneshot::channel();
-    commands.upgrade()?.send(Command::Ask { peer, sealed, answer }).await.ok()?;
+    commands.upgrade()?.send(Command::Ask { peer, sealed, records: 0, answer }).await.ok()?;
     let sealed = answered.await.ok()?.ok()?;
     let Ok(Response::Proof { nonce, mac }) = letters::open_response(&ring, id, &sealed) else { return None };
     if !ring.verify_gate(&transcript((local, mine), (peer, nonce)), &mac) {

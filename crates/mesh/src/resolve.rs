@@ -2,6 +2,7 @@
 
 use crate::config::{Families, Name};
 use crate::task::Command;
+use ghmesh_seal::Transport;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use rand::seq::SliceRandom;
@@ -68,7 +69,10 @@ async fn resolve(name: &Name) -> io::Result<Vec<Multiaddr>> {
     if ips.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, NoAddresses));
     }
-    let address = |ip: IpAddr| Multiaddr::from(ip).with(Protocol::Tcp(name.port));
+    let address = |ip: IpAddr| match name.transport {
+        Transport::Tcp => Multiaddr::from(ip).with(Protocol::Tcp(name.port)),
+        Transport::Quic => Multiaddr::from(ip).with(Protocol::Udp(name.port)).with(Protocol::QuicV1),
+    };
     Ok(choose(ips, &mut rand::rng()).into_iter().map(address).collect())
 }
 
@@ -107,8 +111,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_system_knows_localhost() {
-        let name = Name { host: "localhost".into(), port: 9, families: Families::Ip4, peer: None };
+        let transport = Transport::Tcp;
+        let name = Name { host: "localhost".into(), transport, port: 9, families: Families::Ip4, peer: None };
         assert_eq!(resolve(&name).await.unwrap(), ["/ip4/127.0.0.1/tcp/9".parse().unwrap()]);
+        let name = Name { transport: Transport::Quic, ..name };
+        assert_eq!(resolve(&name).await.unwrap(), ["/ip4/127.0.0.1/udp/9/quic-v1".parse().unwrap()]);
         let missing = Name { host: "missing.invalid".into(), ..name };
         assert!(resolve(&missing).await.is_err());
     }

@@ -78,6 +78,27 @@ pub struct Peer {
     pub connected_at: Instant,
     /// Whether it dialled this node.
     pub inbound: bool,
+    /// What its connection runs over.
+    pub transport: Transport,
+}
+
+/// What a connection runs over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP with Noise.
+    Tcp,
+    /// QUIC.
+    Quic,
+}
+
+impl Transport {
+    /// Its name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Tcp => "tcp",
+            Transport::Quic => "quic",
+        }
+    }
 }
 
 /// What has happened since the start. Each counts what its name says.
@@ -99,6 +120,8 @@ pub struct Counters {
     pub gossip_dropped: u64,
     /// Requests of members that were dropped because this node was busy, or could not be read.
     pub requests_dropped: u64,
+    /// Requests of members that were dropped because the member asks too much.
+    pub requests_excess: u64,
     /// Times that the swarm's task was started again after a panic.
     pub restarts: u64,
 }

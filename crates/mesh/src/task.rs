@@ -11,12 +11,14 @@ mod secrets;
 
 use crate::behaviour::{self, Behaviour};
 use crate::book::Book;
+use crate::config::transport_of;
 use crate::connections::{Connections, PATROL};
 use crate::exiles::Exiles;
 use crate::gate::{Gate, Plea};
 use crate::identity::member_id;
 use crate::mesh::{Event, StartError};
 use crate::offences::{Offence, Offences};
+use crate::rations::{Account, Rations};
 use crate::resolve::Resolved;
 use crate::rings::Rings;
 use crate::status::{Counters, Peer, Source, Status};
@@ -24,7 +26,6 @@ use crate::transport;
 use crate::workers::Gossiped;
 use futures::{FutureExt, StreamExt};
 use ghmesh_model::MemberId;
-use ghmesh_seal::Transport;
 use libp2p::core::transport::{ListenerId, TransportError};
 use libp2p::gossipsub::{MessageId, TopicHash};
 use libp2p::identity::Keypair;
@@ -61,7 +62,7 @@ pub(crate) enum Command {
     /// Gossip this.
     Publish { topic: TopicHash, sealed: Vec<u8> },
     /// Ask a member.
-    Ask { peer: PeerId, sealed: Vec<u8>, answer: Answer },
+    Ask { peer: PeerId, sealed: Vec<u8>, records: usize, answer: Answer },
     /// Answer a member.
     Respond { channel: ResponseChannel<Vec<u8>>, sealed: Vec<u8> },
     /// A gossip message was judged.
@@ -135,6 +136,7 @@ pub(crate) struct Core {
     book: Book,
     members: BTreeMap<PeerId, Member>,
     exiles: Exiles,
+    rations: Rations,
     offences: Offences,
     outbox: VecDeque<Event>,
     serving: Arc<Semaphore>,
@@ -160,6 +162,7 @@ struct Member {
     /// Gossip that it forwarded and that waits to be opened.
     unread: usize,
     serving: Arc<Semaphore>,
+    account: Account,
 }
 
 /// A new swarm and what belongs to it.
@@ -188,6 +191,7 @@ impl Core {
             book,
             members: BTreeMap::new(),
             exiles: Exiles::default(),
+            rations: Rations::new(Instant::now()),
             offences: Offences::default(),
             outbox: VecDeque::new(),
             serving: Arc::new(Semaphore::new(MAX_SERVING)),
@@ -224,7 +228,7 @@ impl Core {
         let (sender, pleas) = mpsc::channel(PLEAS);
         let Blueprint { keypair, rings, mdns, .. } = &self.blueprint;
         let local = keypair.public().to_peer_id();
-        let gate = Gate { local, rings: rings.clone(), transport: Transport::Tcp, pleas: sender };
+        let gate = |transport| Gate { local, rings: rings.clone(), transport, pleas: sender.clone() };
         let transport = transport::build(keypair, gate)?;
         let (behaviour, error) = behaviour::build(keypair, &rings.held(), *mdns);
         if let Some(error) = error {
@@ -269,8 +273,8 @@ impl Core {
     }
 }
 
-/// Whether a port is free. libp2p's listeners share a port with any other of the same user (`SO_REUSEPORT`), so that a second
-/// daemon would silently take half of the first one's connections.
+/// Whether a port is free. libp2p's TCP listeners share a port with any other of the same user (`SO_REUSEPORT`), so that a second
+/// daemon would silently take half of the first one's connections. Those of QUIC share nothing; here their error is a plain one.
 fn probe(address: &Multiaddr) -> io::Result<()> {
     let mut parts = address.iter();
     let ip = match parts.next() {
@@ -281,6 +285,7 @@ fn probe(address: &Multiaddr) -> io::Result<()> {
     };
     match parts.next() {
         Some(Protocol::Tcp(port)) if port != 0 => std::net::TcpListener::bind((ip, port)).map(drop),
+        Some(Protocol::Udp(port)) if port != 0 => std::net::UdpSocket::bind((ip, port)).map(drop),
         _ => Ok(()),
     }
 }
@@ -428,6 +433,7 @@ impl<'a> Task<'a> {
             self.listen_again();
             self.retire(now);
             self.let_waiting_in(now);
+            self.tell_floods();
             if self.core.exiles.let_back(now) {
                 self.dial();
             }
@@ -443,10 +449,20 @@ impl<'a> Task<'a> {
         }
     }
 
+    /// Tells of members that made a behaviour do more than they may.
+    fn tell_floods(&mut self) {
+        let Behaviour { gossip, identify, kademlia, .. } = self.swarm.behaviour_mut();
+        let floods: BTreeSet<PeerId> =
+            [gossip.floods(), identify.floods(), kademlia.floods()].into_iter().flatten().collect();
+        for member in floods.iter().filter_map(member_id) {
+            self.core.offended(member, Offence::Flood);
+        }
+    }
+
     fn on_command(&mut self, command: Option<Command>) -> Next {
         match command {
             Some(Command::Publish { topic, sealed }) => self.publish(topic, sealed),
-            Some(Command::Ask { peer, sealed, answer }) => self.ask(peer, sealed, answer),
+            Some(Command::Ask { peer, sealed, records, answer }) => self.ask(peer, sealed, records, answer),
             Some(Command::Respond { channel, sealed }) => {
                 // The asker may have gone.
                 let _ = self.swarm.behaviour_mut().exchange.send_response(channel, sealed);
@@ -519,6 +535,12 @@ impl<'a> Task<'a> {
                 round_trip: member.round_trip,
                 connected_at: member.since,
                 inbound: member.inbound,
+                transport: match transport_of(&connection.address) {
+                    Some(ghmesh_seal::Transport::Quic) => crate::status::Transport::Quic,
+                    Some(ghmesh_seal::Transport::Tcp | ghmesh_seal::Transport::Standing) | None => {
+                        crate::status::Transport::Tcp
+                    }
+                },
             })
         });
         let mut peers: Vec<Peer> = shown.collect();
@@ -528,7 +550,7 @@ impl<'a> Task<'a> {
 }
 
 impl Member {
-    fn new(peer: &PeerId, inbound: bool, now: Instant) -> Option<Self> {
+    fn new(peer: &PeerId, inbound: bool, account: Account, now: Instant) -> Option<Self> {
         Some(Member {
             member: member_id(peer)?,
             since: now,
@@ -541,6 +563,7 @@ impl Member {
             asking: 0,
             unread: 0,
             serving: Arc::new(Semaphore::new(MAX_SERVING_ONE)),
+            account,
         })
     }
 }

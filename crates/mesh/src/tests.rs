@@ -1,4 +1,4 @@
-//! Whole nodes in one process, over TCP on loopback. They wait for events, with deadlines that only a fault reaches.
+//! Whole nodes in one process, over TCP and QUIC on loopback. They wait for events, with deadlines that only a fault reaches.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub(crate) mod cluster;
@@ -6,7 +6,9 @@ mod expulsion;
 mod finding;
 mod gossip;
 mod hostile;
+mod quic;
 mod requests;
 mod resilience;
+mod restart;
 mod rotation;
 mod strangers;

@@ -1,15 +1,16 @@
 //! The tasks beside the swarm's: they seal, open and verify, so that it never does.
 //!
-//! - the *outlet* seals records for gossip, one after the other;
+//! - the *outlet* seals records for gossip, one after the other, no faster than members allow each other;
 //! - the *intake* opens gossip messages, verifies authors, refuses replays and holds back floods; it owns the replay windows and
 //!   the allowances;
 //! - one task for each request of a member opens it, waits for the owner's answer, and seals that.
 
 use crate::allowance::{Allowances, Payer};
 use crate::behaviour::{REQUEST_LIMIT, topic};
-use crate::letters;
+use crate::letters::{self, Unanswerable};
 use crate::mesh::{Event, Replier};
 use crate::offences::Offence;
+use crate::rations::{Pace, Ration};
 use crate::renewal;
 use crate::replay::{Novelty, ReplayGuard};
 use crate::rings::Rings;
@@ -107,6 +108,7 @@ impl Intake {
 /// Starts the task that seals records for gossip. It ends with the last sender.
 pub(crate) fn spawn_outlet(rings: Rings, mut records: mpsc::Receiver<Shared>, commands: mpsc::Sender<Command>) {
     tokio::spawn(async move {
+        let pace = Pace::new(Instant::now());
         while let Some(shared) = records.recv().await {
             let ring = rings.leading();
             let Ok(sealed) = letters::seal_gossip(&ring, shared) else {
@@ -116,6 +118,7 @@ pub(crate) fn spawn_outlet(rings: Rings, mut records: mpsc::Receiver<Shared>, co
             if commands.send(Command::Publish { topic: topic(&ring).hash(), sealed }).await.is_err() {
                 return;
             }
+            tokio::time::sleep(pace.wait(Instant::now())).await;
         }
     });
 }
@@ -126,6 +129,7 @@ pub(crate) struct Asked {
     pub(crate) from: MemberId,
     pub(crate) sealed: Vec<u8>,
     pub(crate) channel: ResponseChannel<Vec<u8>>,
+    pub(crate) ration: Arc<Ration>,
     pub(crate) permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
@@ -136,16 +140,23 @@ pub(crate) async fn serve(
     events: mpsc::Sender<Event>,
     commands: mpsc::WeakSender<Command>,
 ) {
-    let Asked { peer, from, sealed, channel, permits } = asked;
+    let Asked { peer, from, sealed, channel, ration, permits } = asked;
+    let may_send = |records| ration.records(records, Instant::now());
     let openable = rings.openable();
-    let Ok((ring, id, request)) = letters::open_request(&openable, &sealed) else {
-        tracing::debug!(%from, "refused a request that is not sealed or signed as it must be");
-        let offended = Command::Offended { member: from, offence: Offence::Garbage };
-        // What is lost here, as the task has too much to do, repeats itself.
-        if let Some(commands) = commands.upgrade() {
-            let _ = commands.try_send(offended);
+    let (ring, id, request) = match letters::open_request(&openable, &sealed, may_send) {
+        Ok(opened) => opened,
+        Err(reason) => {
+            tracing::debug!(%from, ?reason, "refused a request");
+            let offence = match reason {
+                Unanswerable::Unreadable => Offence::Garbage,
+                Unanswerable::TooMany => Offence::Flood,
+            };
+            // What is lost here, as the task has too much to do, repeats itself.
+            if let Some(commands) = commands.upgrade() {
+                let _ = commands.try_send(Command::Offended { member: from, offence });
+            }
+            return;
         }
-        return;
     };
     let response = if let Request::Renew { nonce } = request {
         if let Some(commands) = commands.upgrade() {
@@ -164,6 +175,7 @@ pub(crate) async fn serve(
         letters::seal_response(ring, id, Response::No)
     });
     if let (Ok(sealed), Some(commands)) = (sealed, commands.upgrade()) {
+        ration.response(sealed.len(), Instant::now());
         let _ = commands.send(Command::Respond { channel, sealed }).await;
     }
     drop(permits);

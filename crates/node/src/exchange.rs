@@ -293,17 +293,25 @@ impl Exchange {
         self.origin.github_time(&self.authority, now).unwrap_or(now)
     }
 
-    /// Stores an offer unless what is held is as new by the origin's own clock.
+    /// Stores an offer, unless what is held says as much already.
     async fn keep_newer(&self, subject: Subject, entry: Entry, body: Option<Bytes>) -> Receipt {
         let slot = offer_slot(subject);
-        if let Some(held) = self.store.entry(&slot) {
-            let lacks_body = body.is_some() && self.store.body(&held.representation.cid).is_none();
-            if !supersedes(&entry, &held) && !lacks_body {
-                return Receipt::Known;
+        let cid = entry.representation.cid;
+        let joined = match self.store.entry(&slot) {
+            Some(held) => {
+                let lacks_body = body.is_some() && self.store.body(&held.representation.cid).is_none();
+                let joined = (*held).clone().joined(entry);
+                if joined == *held && !lacks_body {
+                    return Receipt::Known;
+                }
+                joined
             }
-        }
-        let confirmed_at = entry.confirmed_at;
-        match self.store.put_unsynced(slot, entry, body).await {
+            None => entry,
+        };
+        let body = body.filter(|_| joined.representation.cid == cid);
+        let (confirmed_at, is_disputed) = (joined.confirmed_at, joined.is_disputed());
+        match self.store.put_unsynced(slot, joined, body).await {
+            Ok(()) if is_disputed => Receipt::Known,
             Ok(()) => Receipt::Newer(subject, confirmed_at),
             Err(error) => {
                 tracing::warn!(%error, "a member's record could not be stored");
@@ -374,11 +382,6 @@ pub(crate) fn latest_of_date(origin_date: u64) -> Millis {
 /// Where a subject's offer is stored.
 pub(crate) fn offer_slot(subject: Subject) -> Slot {
     Slot::Offer(subject.key, subject.fingerprint)
-}
-
-/// Versions are ordered by the origin's `Date`, and within one second by when they were confirmed.
-fn supersedes(new: &Entry, held: &Entry) -> bool {
-    (new.origin_date, new.confirmed_at) > (held.origin_date, held.confirmed_at)
 }
 
 fn inline(body: Option<&Bytes>) -> Option<Vec<u8>> {

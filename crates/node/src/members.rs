@@ -95,6 +95,12 @@ impl Members {
         let refused = status.counters.gossip_refused + status.counters.gossip_replayed;
         stats.records_received += refused;
         stats.records_refused += refused;
+        stats.gossip_sent = status.counters.gossip_sent;
+        stats.gossip_lost = status.counters.gossip_lost;
+        stats.gossip_dropped = status.counters.gossip_dropped;
+        stats.gossip_excess = status.counters.gossip_excess;
+        stats.requests_dropped = status.counters.requests_dropped;
+        stats.requests_excess = status.counters.requests_excess;
         let view = self.coordinator.view();
         stats.connected_peers = view.members;
         stats.fail_opens = view.counters.fail_opens;

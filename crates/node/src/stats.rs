@@ -87,6 +87,18 @@ pub struct Stats {
     pub records_received: u64,
     /// Of those, refused: malformed, replayed, forged or from the future; by whichever way they came.
     pub records_refused: u64,
+    /// Records gossiped.
+    pub gossip_sent: u64,
+    /// Records that gossip did not take: nobody was connected, or queues were full.
+    pub gossip_lost: u64,
+    /// Gossip of members that was dropped because this node was busy.
+    pub gossip_dropped: u64,
+    /// Gossip of members that was dropped because they gossip too much.
+    pub gossip_excess: u64,
+    /// Requests of members that were dropped because this node was busy.
+    pub requests_dropped: u64,
+    /// Requests of members that were dropped because they ask too much.
+    pub requests_excess: u64,
     /// Answers stored: each once, also where it is kept both for callers here and for members.
     pub entries: u64,
     /// Bytes stored, bodies and entries. A body counts once, an answer's entries each.

@@ -21,6 +21,8 @@ pub struct PeerView {
     pub connected_seconds: u64,
     /// Whether it dialled this node.
     pub inbound: bool,
+    /// Over what it is connected: `tcp` or `quic`.
+    pub transport: &'static str,
 }
 
 /// How one way of finding members does.
@@ -171,6 +173,7 @@ impl From<Peer> for PeerView {
             round_trip_ms: peer.round_trip.map(|took| took.as_secs_f64() * 1000.0),
             connected_seconds: peer.connected_at.elapsed().as_secs(),
             inbound: peer.inbound,
+            transport: peer.transport.name(),
         }
     }
 }

@@ -90,10 +90,12 @@ static CLUSTER: Key = Key {
 };
 static LISTEN: Key = Key {
     path: "mesh.listen",
-    default: Fallback::Text("/ip4/0.0.0.0/tcp/9000,/ip6/::/tcp/9000"),
-    values: "list of multiaddrs: `/ip4/…/tcp/…`, `/ip6/…/tcp/…`; port 0 is any free one",
-    meaning: "Where other nodes reach this one. They must get through firewalls on this port; without it this node \
-              can still dial out.",
+    default: Fallback::Text(
+        "/ip4/0.0.0.0/tcp/9000,/ip6/::/tcp/9000,/ip4/0.0.0.0/udp/9000/quic-v1,/ip6/::/udp/9000/quic-v1",
+    ),
+    values: "list of multiaddrs: `/ip4/…` or `/ip6/…`, then `/tcp/…` or `/udp/…/quic-v1`; port 0 is any free one",
+    meaning: "Where other nodes reach this one, over TCP and over QUIC. They must get through firewalls on one of the two; \
+              without either this node can still dial out. TCP is tried first, QUIC where TCP leads nowhere.",
     because: "9000 is the predecessor's port. All interfaces: strangers are turned away before anything else by the \
               proof of the secret.",
     secret: false,
@@ -101,7 +103,8 @@ static LISTEN: Key = Key {
 static BOOTSTRAP: Key = Key {
     path: "mesh.bootstrap",
     default: Fallback::EmptyList,
-    values: "list of multiaddrs: `/ip4`, `/ip6`, `/dns4` or `/dns6`, then `/tcp/…`, then `/p2p/…` if known",
+    values: "list of multiaddrs: `/ip4`, `/ip6`, `/dns4` or `/dns6`, then `/tcp/…` or \
+             `/udp/…/quic-v1`, then `/p2p/…` if known",
     meaning: "Nodes to dial at the start, where mDNS cannot find any (routed networks, Kubernetes). One that is up is \
               enough: it names the others, and they are remembered.",
     because: "On one LAN none is needed.",

@@ -2,7 +2,7 @@
 
 use super::{Member, Task, Waiting};
 use crate::book::{Dial, Failure};
-use crate::config::{is_ip_and_tcp, split_peer};
+use crate::config::{is_dialable, split_peer};
 use crate::connections::{Connection, Ruling};
 use crate::gate::{Denial, GateError, Plea};
 use crate::interfaces::ContainerNetworks;
@@ -12,7 +12,7 @@ use crate::status::Source;
 use crate::transport::refusal;
 use libp2p::core::ConnectedPoint;
 use libp2p::core::transport::TransportError;
-use libp2p::swarm::dial_opts::DialOpts;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError};
 use libp2p::{Multiaddr, PeerId, kad};
 use std::error::Error;
@@ -52,7 +52,11 @@ impl Task<'_> {
 
     fn dial_one(&mut self, Dial { peer, addresses }: Dial, now: Instant) {
         let options: DialOpts = match peer {
-            Some(peer) => DialOpts::peer_id(peer).addresses(addresses.clone()).allocate_new_port().build(),
+            Some(peer) => {
+                // The book may add QUIC to a TCP dial that is still under way.
+                let options = DialOpts::peer_id(peer).condition(PeerCondition::Disconnected);
+                options.addresses(addresses.clone()).allocate_new_port().build()
+            }
             None => DialOpts::unknown_peer_id().address(addresses[0].clone()).allocate_new_port().build(),
         };
         let id = options.connection_id();
@@ -178,7 +182,8 @@ impl Task<'_> {
     }
 
     fn on_joined(&mut self, peer: PeerId, inbound: bool, now: Instant) {
-        let Some(mut member) = Member::new(&peer, inbound, now) else { return };
+        let account = self.core.rations.account(peer, |peer| self.connections.contains(peer));
+        let Some(mut member) = Member::new(&peer, inbound, account, now) else { return };
         tracing::info!(%peer, inbound, "a member joined");
         let addresses = self.dialable(&peer);
         member.told.clone_from(&addresses);
@@ -249,7 +254,7 @@ impl Task<'_> {
             split_peer(&mut address);
             address
         });
-        let believed = listens.filter(|address| is_ip_and_tcp(address) && crate::book::ip_of(address) == seen);
+        let believed = listens.filter(|address| is_dialable(address) && crate::book::ip_of(address) == seen);
         let confirmed: Vec<Multiaddr> = believed.take(MAX_TOLD).collect();
         for address in &confirmed {
             self.core.book.learn(address.clone(), Some(peer), Source::Identify, now);
@@ -266,7 +271,7 @@ impl Task<'_> {
         let (now, networks) = (Instant::now(), ContainerNetworks::read());
         for (peer, mut address) in announced.into_iter().take(MAX_ANNOUNCED) {
             split_peer(&mut address);
-            if is_ip_and_tcp(&address) && networks.is_useful(&address) {
+            if is_dialable(&address) && networks.is_useful(&address) {
                 self.core.book.learn(address, Some(peer), Source::Mdns, now);
             }
         }
@@ -316,7 +321,7 @@ impl Task<'_> {
         for kad::PeerInfo { peer_id, addrs } in peers {
             for mut address in addrs.into_iter().take(MAX_TOLD) {
                 split_peer(&mut address);
-                if is_ip_and_tcp(&address) {
+                if is_dialable(&address) {
                     self.core.book.learn(address, Some(peer_id), Source::Kademlia, now);
                 }
             }

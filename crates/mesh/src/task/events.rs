@@ -90,13 +90,10 @@ impl Task<'_> {
         self.changed = true;
         let Some(index) = self.listeners.get(&listener) else { return };
         let wanted = &mut self.core.blueprint.listen[*index];
-        let port = address.iter().find_map(|part| match part {
-            Protocol::Tcp(port) => Some(port),
-            _ => None,
-        });
-        if let Some(port) = port {
+        if let Some((_, port)) = crate::precedence::socket(address) {
             let replaced = wanted.iter().map(|part| match part {
                 Protocol::Tcp(0) => Protocol::Tcp(port),
+                Protocol::Udp(0) => Protocol::Udp(port),
                 other => other,
             });
             *wanted = replaced.collect();

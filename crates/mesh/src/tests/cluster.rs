@@ -7,6 +7,7 @@ use ghmesh_seal::{Cost, KeyRing, Secret, derive};
 use libp2p::Multiaddr;
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -16,6 +17,25 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The keys of a secret.
 pub(crate) fn ring(secret: &str) -> KeyRing {
     derive(&Secret::new(secret.into()), "test", Cost::TEST)
+}
+
+/// The two transports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    Tcp,
+    Quic,
+}
+
+impl Wire {
+    pub(crate) const BOTH: [Wire; 2] = [Wire::Tcp, Wire::Quic];
+
+    /// The multiaddr of a socket.
+    pub(crate) fn address(self, socket: SocketAddr) -> String {
+        match self {
+            Wire::Tcp => format!("/ip4/{}/tcp/{}", socket.ip(), socket.port()),
+            Wire::Quic => format!("/ip4/{}/udp/{}/quic-v1", socket.ip(), socket.port()),
+        }
+    }
 }
 
 /// What a node is started with.
@@ -38,6 +58,12 @@ impl Setup {
             bootstrap: Vec::new(),
             remembered: Vec::new(),
         }
+    }
+
+    /// Listening over `wire` alone.
+    pub(crate) fn over(mut self, wire: Wire) -> Self {
+        self.listen = vec![wire.address("127.0.0.1:0".parse().unwrap())];
+        self
     }
 
     pub(crate) fn dialling(mut self, addresses: impl IntoIterator<Item = String>) -> Self {
@@ -77,6 +103,11 @@ impl Node {
         let mut address: Multiaddr = self.address().parse().unwrap();
         crate::config::split_peer(&mut address);
         address.to_string()
+    }
+
+    /// The socket behind its first address.
+    pub(crate) fn socket(&self) -> SocketAddr {
+        crate::precedence::socket(&self.address().parse().unwrap()).unwrap().into()
     }
 
     /// The next event that `pick` wants; others are passed over.

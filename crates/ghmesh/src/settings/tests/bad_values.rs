@@ -25,8 +25,13 @@ const BAD_VALUES: [(&str, &str, &str); 45] = [
     ),
     (
         "MESH__LISTEN",
-        "/ip4/0.0.0.0/udp/9000/quic-v1",
-        "mesh.listen = \"/ip4/0.0.0.0/udp/9000/quic-v1\" is not an address that nodes can use: nodes speak TCP; write /tcp/ and a port after the host, as in /tcp/9000",
+        "/ip4/0.0.0.0/udp/9000",
+        "mesh.listen = \"/ip4/0.0.0.0/udp/9000\" is not an address that nodes can use: nodes speak TCP and QUIC; write /tcp/9000 after the host, or /udp/9000/quic-v1, with the port",
+    ),
+    (
+        "MESH__LISTEN",
+        "/ip4/0.0.0.0/udp/90000/quic-v1",
+        "mesh.listen = \"/ip4/0.0.0.0/udp/90000/quic-v1\" is not an address that nodes can use: \"90000\" is not a port; write a number from 0 to 65535",
     ),
     (
         "MESH__LISTEN",

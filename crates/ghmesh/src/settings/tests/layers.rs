@@ -11,7 +11,9 @@ fn the_defaults_are_usable_and_are_those_of_the_documentation() {
     let settings = Machine::new().settings();
     assert!(settings.mesh.enabled && settings.mesh.discovery.mdns && !settings.mesh.allow_weak_secret);
     assert_eq!(settings.mesh.cluster, "default");
-    assert_eq!(settings.mesh.listen, ["/ip4/0.0.0.0/tcp/9000", "/ip6/::/tcp/9000"]);
+    let listen =
+        ["/ip4/0.0.0.0/tcp/9000", "/ip6/::/tcp/9000", "/ip4/0.0.0.0/udp/9000/quic-v1", "/ip6/::/udp/9000/quic-v1"];
+    assert_eq!(settings.mesh.listen, listen);
     assert_eq!((settings.mesh.secret, settings.mesh.secret_file), (None, None));
     assert!(settings.mesh.bootstrap.is_empty() && settings.mesh.accepted_secrets.is_empty());
     assert_eq!(settings.gateway.listen, ["127.0.0.1:9180".parse().unwrap()]);
@@ -74,7 +76,9 @@ fn every_alias_means_what_it_meant() {
     let settings = |name, value| Machine::new().env(name, value).settings();
     assert!(!settings("CACHE_ENABLE_P2P", "false").mesh.enabled);
     for name in ["CACHE_LISTEN_PORT", "P2P_LISTEN_PORT"] {
-        assert_eq!(settings(name, "9100").mesh.listen, ["/ip4/0.0.0.0/tcp/9100", "/ip6/::/tcp/9100"]);
+        let listen =
+            ["/ip4/0.0.0.0/tcp/9100", "/ip4/0.0.0.0/udp/9100/quic-v1", "/ip6/::/tcp/9100", "/ip6/::/udp/9100/quic-v1"];
+        assert_eq!(settings(name, "9100").mesh.listen, listen);
     }
     let peers = "/ip4/10.0.0.1/tcp/9000, /dns4/cache/tcp/9000/p2p/12D3KooWGRUfyBhkfYyGyLLJzuGcmBgH7VzZ1k1hCMR4m4hLXrpY";
     let expected: Vec<&str> = peers.split(", ").collect();
