@@ -23,7 +23,7 @@ use std::time::Duration;
 /// evicts are counted until the swarm has noticed.
 const MAX_INCOMING: u32 = 2 * PLACES as u32;
 /// Dials before the gate, Kademlia's included.
-const MAX_OUTGOING: u32 = 16;
+const MAX_OUTGOING: u32 = 24;
 /// Connections: each costs about 100 kB here and 6.5 ms of CPU to make.
 const MAX_ESTABLISHED: u32 = 256;
 /// The longest that a request may take, whatever its asker's deadline.

@@ -1,6 +1,7 @@
 //! Where the mesh listens and whom it dials first.
 
 use crate::identity::member_id;
+use crate::resolve::Target;
 use ghmesh_seal::Transport;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
@@ -12,7 +13,8 @@ pub struct Config {
     /// Multiaddrs to listen on: `/ip4/…` or `/ip6/…`, then `/tcp/PORT` or `/udp/PORT/quic-v1`; port 0 takes a free one. With none
     /// the node dials but cannot be dialled.
     pub listen: Vec<String>,
-    /// Multiaddrs to dial: `/ip4`, `/ip6`, `/dns4`, `/dns6` or `/dns`, then `/tcp/PORT` or `/udp/PORT/quic-v1`, then
+    /// Multiaddrs to dial: `/ip4`, `/ip6`, `/dns4`, `/dns6` or `/dns`, then `/tcp/PORT` or `/udp/PORT/quic-v1`; or
+    /// `/dnsaddr/NAME`, a list in DNS. Then
     /// `/p2p/PEER-ID` or not.
     pub bootstrap: Vec<String>,
     /// Whether nodes on the same LAN are looked for by multicast.
@@ -40,7 +42,8 @@ impl Config {
         for value in &self.bootstrap {
             match contact(value) {
                 Ok(Contact::Address(address, peer)) => plan.addresses.push((address, peer)),
-                Ok(Contact::Name(name)) => plan.names.push(name),
+                Ok(Contact::Name(name)) => plan.targets.push(Target::Name(name)),
+                Ok(Contact::List(list)) => plan.targets.push(Target::List(list)),
                 Err(fault) => problems.push(Problem { setting: "mesh.bootstrap", value: value.clone(), fault }),
             }
         }
@@ -92,7 +95,7 @@ pub enum Fault {
     Listen,
     /// Not a multiaddr at all, or not one that can be dialled.
     #[error(
-        "is not an address to dial; write /ip4/ADDRESS, /ip6/ADDRESS, /dns4/NAME or /dns6/NAME and then /tcp/PORT or /udp/PORT/quic-v1, \
+        "is not an address to dial; write /ip4/ADDRESS, /ip6/ADDRESS, /dns4/NAME or /dns6/NAME and then /tcp/PORT or /udp/PORT/quic-v1, or /dnsaddr/NAME, \
          with /p2p/PEER-ID at the end or without, as `ghmesh id` prints it on the other node"
     )]
     Dial,
@@ -109,7 +112,7 @@ pub enum Fault {
 pub(crate) struct Plan {
     pub(crate) listen: Vec<Multiaddr>,
     pub(crate) addresses: Vec<(Multiaddr, Option<PeerId>)>,
-    pub(crate) names: Vec<Name>,
+    pub(crate) targets: Vec<Target>,
     pub(crate) mdns: bool,
 }
 
@@ -123,6 +126,14 @@ pub(crate) struct Name {
     pub(crate) peer: Option<PeerId>,
 }
 
+/// A list of addresses in DNS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct List {
+    pub(crate) host: String,
+    /// Whom alone is wanted of it.
+    pub(crate) peer: Option<PeerId>,
+}
+
 /// Which of a name's addresses are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Families {
@@ -131,9 +142,11 @@ pub(crate) enum Families {
     Both,
 }
 
-enum Contact {
+/// What can be dialled, at once or once it is resolved.
+pub(crate) enum Contact {
     Address(Multiaddr, Option<PeerId>),
     Name(Name),
+    List(List),
 }
 
 fn listen_address(value: &str) -> Result<Multiaddr, Fault> {
@@ -141,11 +154,16 @@ fn listen_address(value: &str) -> Result<Multiaddr, Fault> {
     if is_dialable(&address) { Ok(address) } else { Err(Fault::Listen) }
 }
 
-fn contact(value: &str) -> Result<Contact, Fault> {
+/// Reads an address to dial.
+pub(crate) fn contact(value: &str) -> Result<Contact, Fault> {
     let mut address: Multiaddr = value.trim().parse().map_err(|_| Fault::Dial)?;
     let peer = split_peer(&mut address);
     if peer.is_some_and(|peer| member_id(&peer).is_none()) {
         return Err(Fault::Peer);
+    }
+    let mut parts = address.iter();
+    if let (Some(Protocol::Dnsaddr(host)), None) = (parts.next(), parts.next()) {
+        return Ok(Contact::List(List { host: host.into_owned(), peer }));
     }
     let mut parts = address.iter();
     let host = parts.next().ok_or(Fault::Dial)?;
@@ -218,6 +236,7 @@ mod tests {
             "/dns4/mesh/tcp/9000",
             "/dns6/mesh/tcp/9",
             "/dns/mesh/tcp/9",
+            "/dnsaddr/mesh",
             "/ip4/10.0.0.1/udp/9000/quic-v1",
             "/dns6/mesh/udp/9/quic-v1",
         ];
@@ -225,13 +244,15 @@ mod tests {
         let all: Vec<&str> = forms.iter().copied().chain(with_ids.iter().map(String::as_str)).collect();
         let listen = ["/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/9000", "/ip6/::/udp/9000/quic-v1"];
         let plan = config(&listen, &all).parse().unwrap();
-        assert_eq!((plan.listen.len(), plan.addresses.len(), plan.names.len()), (3, 6, 8));
+        assert_eq!((plan.listen.len(), plan.addresses.len(), plan.targets.len()), (3, 6, 10));
         assert_eq!(plan.addresses[0], ("/ip4/10.0.0.1/tcp/9000".parse().unwrap(), None));
         assert_eq!(plan.addresses[3], ("/ip4/10.0.0.1/tcp/9000".parse().unwrap(), Some(id.parse().unwrap())));
         let name =
             Name { host: "mesh".into(), transport: Transport::Tcp, port: 9, families: Families::Ip6, peer: None };
-        assert_eq!(plan.names[1], name);
-        assert_eq!(plan.names[3], Name { transport: Transport::Quic, ..name });
+        assert_eq!(plan.targets[1], Target::Name(name.clone()));
+        assert_eq!(plan.targets[3], Target::List(List { host: "mesh".into(), peer: None }));
+        assert_eq!(plan.targets[4], Target::Name(Name { transport: Transport::Quic, ..name }));
+        assert_eq!(plan.targets[8], Target::List(List { host: "mesh".into(), peer: Some(id.parse().unwrap()) }));
     }
 
     #[test]
@@ -242,7 +263,7 @@ mod tests {
             "/ip4/10.0.0.1/udp/9000",
             "/ip4/10.0.0.1",
             "/ip4/10.0.0.1/tcp/0",
-            "/dnsaddr/mesh",
+            "/dnsaddr/mesh/tcp/9000",
             &format!("/ip4/10.0.0.1/tcp/9000/p2p/{rsa}"),
         ];
         let error = config(&["0.0.0.0:9000", "/dns4/mesh/tcp/9000"], &bootstrap).check().unwrap_err();

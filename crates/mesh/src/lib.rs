@@ -21,12 +21,14 @@ mod config;
 mod connections;
 mod exiles;
 mod gate;
+mod growth;
 mod identity;
 mod interfaces;
 mod letters;
 mod mesh;
 mod metered;
 mod offences;
+mod others;
 mod precedence;
 mod rations;
 mod renewal;
@@ -43,7 +45,7 @@ pub use identity::{Author, Fault as IdentityFault, Identity, IdentityError, Prov
 pub use mesh::{AskError, Event, Full, Mesh, Remembered, Replier, StartError, start};
 pub use offences::Offence;
 pub use rings::MAX_RINGS;
-pub use status::{Counters, Peer, Source, SourceStatus, Status, Transport};
+pub use status::{Counters, Health, Other, OtherKind, Peer, Source, SourceStatus, Status, Transport};
 
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,11 @@
 
 use crate::behaviour::REQUEST_LIMIT;
 use crate::config::{Config, ConfigError};
+use crate::growth::Growth;
 use crate::identity::{Identity, peer_id};
 use crate::letters;
 use crate::offences::Offence;
+use crate::resolve::Resolving;
 use crate::rings::Rings;
 use crate::status::Status;
 use crate::task::{AskFailure, Blueprint, Command, Core};
@@ -190,6 +192,24 @@ pub async fn start(
     boot: u64,
     remembered: Vec<Remembered>,
 ) -> Result<(Mesh, mpsc::Receiver<Event>), StartError> {
+    start_tuned(config, identity, rings, boot, remembered, Tuning::default()).await
+}
+
+/// What is the same in every mesh but those of tests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tuning {
+    pub(crate) resolving: Resolving,
+    pub(crate) growth: Growth,
+}
+
+pub(crate) async fn start_tuned(
+    config: Config,
+    identity: Identity,
+    rings: Vec<KeyRing>,
+    boot: u64,
+    remembered: Vec<Remembered>,
+    tuning: Tuning,
+) -> Result<(Mesh, mpsc::Receiver<Event>), StartError> {
     let plan = config.parse()?;
     let rings = Rings::new(rings).ok_or(StartError::NoKeys)?;
     tracing::debug!(peer = %identity.peer_id(), boot, label = rings.current().label(), "starting the mesh");
@@ -198,16 +218,24 @@ pub async fn start(
     let (outgoing, to_seal) = mpsc::channel(OUTGOING);
     let (status_sender, status) = watch::channel(Status::default());
     let listeners = plan.listen.len();
-    let blueprint =
-        Blueprint { keypair: identity.keypair(), rings: rings.clone(), listen: plan.listen, mdns: plan.mdns };
+    let blueprint = Blueprint {
+        keypair: identity.keypair(),
+        rings: rings.clone(),
+        listen: plan.listen,
+        mdns: plan.mdns,
+        growth: tuning.growth,
+    };
     let weak = command_sender.downgrade();
     let intake =
         Intake::new(rings.clone(), identity.member(), event_sender.clone(), status.clone()).spawn(weak.clone());
     let mut core = Core::new(blueprint, (commands, weak.clone()), event_sender, intake, status_sender);
     core.learn_configured(plan.addresses);
     core.learn_remembered(addresses_of(remembered));
+    core.expect(&plan.targets);
     let swarm = core.first_swarm()?;
-    plan.names.into_iter().for_each(|name| drop(tokio::spawn(crate::resolve::follow(name, weak.clone()))));
+    for target in plan.targets {
+        tokio::spawn(crate::resolve::follow(target, tuning.resolving.clone(), weak.clone()));
+    }
     workers::spawn_outlet(rings.clone(), to_seal, command_sender.clone());
     tokio::spawn(crate::task::supervise(core, swarm));
     let mesh = Mesh { member: identity.member(), rings, commands: command_sender, outgoing, status };

@@ -15,11 +15,13 @@ use crate::config::transport_of;
 use crate::connections::{Connections, PATROL};
 use crate::exiles::Exiles;
 use crate::gate::{Gate, Plea};
+use crate::growth::Growth;
 use crate::identity::member_id;
 use crate::mesh::{Event, StartError};
 use crate::offences::{Offence, Offences};
+use crate::others::Others;
 use crate::rations::{Account, Rations};
-use crate::resolve::Resolved;
+use crate::resolve::{Resolved, Target};
 use crate::rings::Rings;
 use crate::status::{Counters, Peer, Source, Status};
 use crate::transport;
@@ -41,6 +43,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use dialling::COMPANY;
+
 /// A connection that nobody uses is closed after this. Gossip uses every one.
 const IDLE: Duration = Duration::from_secs(60);
 /// Requests of members that are answered at once, of all and of one. When full, a request is dropped, and its asker goes on
@@ -51,6 +55,10 @@ const MAX_SERVING_ONE: usize = 64;
 const MAX_OUTBOX: usize = 4096;
 /// Connections at the gate that wait to hear whether they are wanted. When full, they wait longer.
 const PLEAS: usize = 64;
+/// First dials are spread over this. A first member within a second has room for it.
+const SPREAD: Duration = Duration::from_millis(100);
+/// Between two snapshots, where nobody joins or leaves: in a crowd there is something new every millisecond.
+const SHOW: Duration = Duration::from_millis(25);
 /// Before a panicked task starts again.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// How long goodbyes may take.
@@ -76,12 +84,18 @@ pub(crate) enum Command {
     /// Keep a member out.
     Expel { peer: PeerId, span: Duration },
     /// A host name was resolved.
-    Resolved(Resolved),
+    Resolved(Box<Resolved>),
     /// Say goodbye and end.
     Stop(oneshot::Sender<()>),
     /// Panic.
     #[cfg(test)]
     Panic,
+    /// Listen there too.
+    #[cfg(test)]
+    Listen(Multiaddr),
+    /// Close the connections to these.
+    #[cfg(test)]
+    Disconnect(Vec<PeerId>),
     /// Tell who stands in Kademlia's routing table, and Kademlia's mode.
     #[cfg(test)]
     ShowTable(oneshot::Sender<(Vec<PeerId>, libp2p::kad::Mode)>),
@@ -123,6 +137,7 @@ pub(crate) struct Blueprint {
     /// Once bound, with the ports that were got.
     pub(crate) listen: Vec<Multiaddr>,
     pub(crate) mdns: bool,
+    pub(crate) growth: Growth,
 }
 
 /// What outlives a panic.
@@ -134,6 +149,7 @@ pub(crate) struct Core {
     intake: mpsc::Sender<Gossiped>,
     status: watch::Sender<Status>,
     book: Book,
+    others: Others,
     members: BTreeMap<PeerId, Member>,
     exiles: Exiles,
     rations: Rations,
@@ -180,7 +196,11 @@ impl Core {
         intake: mpsc::Sender<Gossiped>,
         status: watch::Sender<Status>,
     ) -> Self {
-        let book = Book::new(blueprint.keypair.public().to_peer_id());
+        let mut book = Book::new(blueprint.keypair.public().to_peer_id());
+        [Source::Kademlia, Source::Identify, Source::Inbound].into_iter().for_each(|source| book.enable(source));
+        if blueprint.mdns {
+            book.enable(Source::Mdns);
+        }
         Core {
             blueprint,
             commands,
@@ -189,6 +209,7 @@ impl Core {
             intake,
             status,
             book,
+            others: Others::default(),
             members: BTreeMap::new(),
             exiles: Exiles::default(),
             rations: Rations::new(Instant::now()),
@@ -200,13 +221,20 @@ impl Core {
     }
 
     pub(crate) fn learn_configured(&mut self, addresses: Vec<(Multiaddr, Option<PeerId>)>) {
-        let now = Instant::now();
-        addresses.into_iter().for_each(|(address, peer)| self.book.learn(address, peer, Source::Static, now));
+        for (address, peer) in addresses {
+            self.book.learn(address, peer, Source::Static, soon());
+        }
+    }
+
+    /// Notes that names are to be resolved.
+    pub(crate) fn expect(&mut self, targets: &[Target]) {
+        targets.iter().for_each(|target| self.book.enable(target.source()));
     }
 
     pub(crate) fn learn_remembered(&mut self, addresses: Vec<(Multiaddr, PeerId)>) {
-        let now = Instant::now();
-        addresses.into_iter().for_each(|(address, peer)| self.book.learn(address, Some(peer), Source::Remembered, now));
+        for (address, peer) in addresses {
+            self.book.learn(address, Some(peer), Source::Remembered, soon());
+        }
     }
 
     /// A swarm that listens on every address, or the reason why not.
@@ -230,6 +258,8 @@ impl Core {
         let local = keypair.public().to_peer_id();
         let gate = |transport| Gate { local, rings: rings.clone(), transport, pleas: sender.clone() };
         let transport = transport::build(keypair, gate)?;
+        #[cfg(test)]
+        let transport = libp2p::Transport::boxed(crate::tests::cut::Cuttable::new(transport, local));
         let (behaviour, error) = behaviour::build(keypair, &rings.held(), *mdns);
         if let Some(error) = error {
             tracing::warn!(%error, "members on the LAN cannot be looked for");
@@ -244,7 +274,7 @@ impl Core {
         self.counters.restarts += 1;
         let now = Instant::now();
         for (peer, member) in std::mem::take(&mut self.members) {
-            self.book.lost(&peer, now);
+            self.book.lost(&peer, now.duration_since(member.since), rand::random(), now);
             self.tell(Event::Left { member: member.member });
         }
         self.book.nothing_under_way();
@@ -271,6 +301,11 @@ impl Core {
             let _ = self.events.try_send(event);
         }
     }
+}
+
+/// A moment of the next few: so that nodes which start together don't dial the same address together.
+pub(crate) fn soon() -> Instant {
+    Instant::now() + SPREAD.mul_f64(rand::random())
 }
 
 /// Whether a port is free. libp2p's TCP listeners share a port with any other of the same user (`SO_REUSEPORT`), so that a second
@@ -327,6 +362,8 @@ struct Task<'a> {
     /// Connections at the gate that wait for an older one to close.
     waiting: Vec<Waiting>,
     dials: BTreeMap<ConnectionId, Vec<Multiaddr>>,
+    /// Members that this node is letting go.
+    released: BTreeSet<PeerId>,
     asks: HashMap<OutboundRequestId, (PeerId, Answer)>,
     /// Gossip that waits for a new member's subscription.
     held: VecDeque<Held>,
@@ -350,6 +387,10 @@ struct Held {
 struct Timers {
     patrol: Instant,
     walk: Instant,
+    walked: Instant,
+    company: Instant,
+    hurry: Instant,
+    show: Instant,
     dial: Option<Instant>,
 }
 
@@ -369,10 +410,19 @@ impl<'a> Task<'a> {
             connections,
             waiting: Vec::new(),
             dials: BTreeMap::new(),
+            released: BTreeSet::new(),
             asks: HashMap::new(),
             held: VecDeque::new(),
             listeners: built.listeners,
-            timers: Timers { patrol: now, walk: now + Duration::from_secs(1), dial: Some(now) },
+            timers: Timers {
+                patrol: now,
+                walk: now + Duration::from_secs(1),
+                walked: now,
+                company: now + COMPANY,
+                hurry: now,
+                show: now,
+                dial: Some(now),
+            },
             changed: true,
         }
     }
@@ -418,7 +468,11 @@ impl<'a> Task<'a> {
 
     fn wake(&self) -> Instant {
         let held = self.held.front().map(|held| held.until);
-        [self.timers.dial, held].into_iter().flatten().fold(self.timers.patrol.min(self.timers.walk), Instant::min)
+        let show = self.changed.then_some(self.timers.show);
+        [self.timers.dial, held, show]
+            .into_iter()
+            .flatten()
+            .fold(self.timers.patrol.min(self.timers.walk), Instant::min)
     }
 
     fn on_deadline(&mut self) {
@@ -432,6 +486,7 @@ impl<'a> Task<'a> {
             }
             self.listen_again();
             self.retire(now);
+            self.balance(now);
             self.let_waiting_in(now);
             self.tell_floods();
             if self.core.exiles.let_back(now) {
@@ -470,13 +525,21 @@ impl<'a> Task<'a> {
             Some(Command::Verdict { id, forwarder, verdict }) => self.judge(&id, &forwarder, verdict),
             Some(Command::Offended { member, offence }) => self.core.offended(member, offence),
             Some(Command::Expel { peer, span }) => self.expel(peer, span),
-            Some(Command::Resolved(resolved)) => self.on_resolved(resolved),
+            Some(Command::Resolved(resolved)) => self.on_resolved(*resolved),
             Some(Command::Rings { cut, dropped }) => self.on_rings(cut, dropped),
             Some(Command::Renewing { peer, label }) => self.on_renewing(&peer, &label),
             Some(Command::Stop(done)) => return Next::Stop(Some(done)),
             None => return Next::Stop(None),
             #[cfg(test)]
             Some(Command::Panic) => panic!("asked to"),
+            #[cfg(test)]
+            Some(Command::Listen(address)) => drop(self.swarm.listen_on(address)),
+            #[cfg(test)]
+            Some(Command::Disconnect(peers)) => {
+                for peer in peers {
+                    let _ = self.swarm.disconnect_peer_id(peer);
+                }
+            }
             #[cfg(test)]
             Some(Command::ShowTable(table)) => {
                 let kademlia = &mut self.swarm.behaviour_mut().kademlia;
@@ -503,7 +566,10 @@ impl<'a> Task<'a> {
 
     /// Publishes the status if it changed.
     fn show(&mut self) {
-        if std::mem::take(&mut self.changed) {
+        let now = Instant::now();
+        if self.changed && now >= self.timers.show {
+            self.changed = false;
+            self.timers.show = now + SHOW;
             let local = *self.swarm.local_peer_id();
             let addresses =
                 self.swarm.listeners().map(|address| address.clone().with(Protocol::P2p(local)).to_string());
@@ -513,7 +579,8 @@ impl<'a> Task<'a> {
                 peer_id: local.to_string(),
                 listen_addrs,
                 peers: self.peers(),
-                sources: self.core.book.sources(),
+                sources: self.core.book.sources(|peer| self.connections.contains(peer)),
+                others: self.core.others.list(now),
                 counters: self.core.counters,
             };
             self.core.status.send_replace(status);
@@ -521,9 +588,10 @@ impl<'a> Task<'a> {
     }
 
     fn peers(&self) -> Vec<Peer> {
+        let proven = self.core.book.all_proven();
         let shown = self.connections.iter().filter_map(|(peer, connection)| {
             let member = self.core.members.get(peer)?;
-            let mut addresses = self.dialable(peer);
+            let mut addresses = self.dialable_of(peer, proven.get(peer).map(Vec::as_slice).unwrap_or_default());
             let seen = connection.address.to_string();
             if !addresses.contains(&seen) {
                 addresses.push(seen);

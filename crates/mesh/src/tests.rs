@@ -2,10 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub(crate) mod cluster;
+mod crowd;
+pub(crate) mod cut;
 mod expulsion;
 mod finding;
 mod gossip;
 mod hostile;
+pub(crate) mod nameserver;
 mod quic;
 mod requests;
 mod resilience;

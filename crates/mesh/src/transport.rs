@@ -3,7 +3,7 @@
 //! Which of the two is dialled first is `precedence`'s matter.
 
 use crate::antechamber::Antechamber;
-use crate::gate::{Gate, GateError};
+use crate::gate::{Gate, Refusal};
 use crate::precedence::HEAD_START;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -79,9 +79,9 @@ fn gated(transport: Boxed<(PeerId, StreamMuxerBox)>, gate: Gate) -> Boxed<(PeerI
 }
 
 /// What the gate said, if it was the gate that refused.
-pub(crate) fn refusal(error: &io::Error) -> Option<&GateError> {
+pub(crate) fn refusal(error: &io::Error) -> Option<&Refusal> {
     let inner = error.get_ref()?;
-    if let Some(Either::Right(refused)) = inner.downcast_ref::<Either<io::Error, GateError>>() {
+    if let Some(Either::Right(refused)) = inner.downcast_ref::<Either<io::Error, Refusal>>() {
         return Some(refused);
     }
     if let Some(Either::Left(inner) | Either::Right(inner)) = inner.downcast_ref::<Either<io::Error, io::Error>>() {

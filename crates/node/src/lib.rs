@@ -44,4 +44,4 @@ pub use ghmesh_origin::Body;
 pub use members::Membership;
 pub use node::{Config, Node};
 pub use stats::Stats;
-pub use status::{BucketView, FormulaView, LimitView, OriginView, PeerView, Readiness, SourceView, Status};
+pub use status::{BucketView, FormulaView, LimitView, OriginView, OtherView, PeerView, Readiness, SourceView, Status};

@@ -6,7 +6,7 @@ use crate::exchange::{Exchange, Receipt};
 use crate::keys::Keys;
 use crate::node::Inner;
 use crate::stats::Stats;
-use crate::status::{PeerView, SourceView};
+use crate::status::{OtherView, PeerView, SourceView};
 use bytes::Bytes;
 use ghmesh_fleet::{Input, Subject};
 use ghmesh_mesh::{Author, Event, Mesh, Replier};
@@ -128,6 +128,11 @@ impl Members {
     /// Who was turned away at the gate.
     pub(crate) fn strangers(&self) -> u64 {
         self.exchange.mesh.status().counters.strangers
+    }
+
+    /// Who was met and is no member.
+    pub(crate) fn others(&self) -> Vec<OtherView> {
+        self.exchange.mesh.status().others.into_iter().map(OtherView::from).collect()
     }
 
     /// The ways of finding members.

@@ -103,10 +103,12 @@ static LISTEN: Key = Key {
 static BOOTSTRAP: Key = Key {
     path: "mesh.bootstrap",
     default: Fallback::EmptyList,
-    values: "list of multiaddrs: `/ip4`, `/ip6`, `/dns4` or `/dns6`, then `/tcp/…` or \
-             `/udp/…/quic-v1`, then `/p2p/…` if known",
+    values: "list of multiaddrs: `/ip4`, `/ip6`, `/dns4` or `/dns6`, then `/tcp/…` or `/udp/…/quic-v1`; or \
+             `/dnsaddr/NAME`; then `/p2p/…` if known",
     meaning: "Nodes to dial at the start, where mDNS cannot find any (routed networks, Kubernetes). One that is up is \
-              enough: it names the others, and they are remembered.",
+              enough: it names the others, and they are remembered. Names are resolved again and again, and changes \
+              followed. `/dnsaddr/NAME` stands for the addresses in the TXT records at `_dnsaddr.NAME`, as in \
+              `dnsaddr=/ip4/10.0.0.5/tcp/9000`.",
     because: "On one LAN none is needed.",
     secret: false,
 };

@@ -1,6 +1,7 @@
 //! Nodes to test with.
 
-use crate::{Author, Config, Event, Identity, Mesh, Remembered, start};
+use crate::mesh::{Tuning, start_tuned};
+use crate::{Author, Config, Event, Identity, Mesh, Remembered};
 use ghmesh_model::wire::{Invalidated, Record, Response, Shared, SignedRecord};
 use ghmesh_model::{MemberId, Scope};
 use ghmesh_seal::{Cost, KeyRing, Secret, derive};
@@ -46,6 +47,7 @@ pub(crate) struct Setup {
     pub(crate) listen: Vec<String>,
     pub(crate) bootstrap: Vec<String>,
     pub(crate) remembered: Vec<Remembered>,
+    pub(crate) tuning: Tuning,
 }
 
 impl Setup {
@@ -57,6 +59,7 @@ impl Setup {
             listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
             bootstrap: Vec::new(),
             remembered: Vec::new(),
+            tuning: Tuning::default(),
         }
     }
 
@@ -74,9 +77,9 @@ impl Setup {
     pub(crate) async fn start(self) -> Node {
         let config = Config { listen: self.listen, bootstrap: self.bootstrap, mdns: false };
         let author = Author::new(&self.identity, self.boot);
-        let (mesh, events) =
-            start(config, self.identity.clone(), self.rings, self.boot, self.remembered).await.unwrap();
-        Node { mesh, events, author, identity: self.identity }
+        let Setup { identity, rings, boot, remembered, tuning, .. } = self;
+        let (mesh, events) = start_tuned(config, identity.clone(), rings, boot, remembered, tuning).await.unwrap();
+        Node { mesh, events, author, identity }
     }
 }
 

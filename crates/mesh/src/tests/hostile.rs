@@ -49,7 +49,10 @@ async fn subscribed(swarm: &mut Swarm<Behaviour>) {
 /// Waits until the node is told that this member sends garbage.
 async fn garbage_of(node: &mut Node, who: MemberId) {
     node.event(|event| match event {
-        Event::Offended { member, offence } => Some(assert_eq!((member, offence), (who, Offence::Garbage))),
+        Event::Offended { member, offence } => {
+            assert_eq!((member, offence), (who, Offence::Garbage));
+            Some(())
+        }
         _ => None,
     })
     .await;

