@@ -20,8 +20,8 @@ const TRIES: u32 = 2;
 /// The proof that `answers` owes to `asks`.
 fn transcript((asks, asked): (PeerId, [u8; 32]), (answers, answered): (PeerId, [u8; 32])) -> Transcript {
     Transcript {
-        transport: Transport::Standing,
-        role: Role::Listener,
+        transport: Transport::Tcp,
+        role: Role::Renewer,
         dialer_nonce: asked,
         listener_nonce: answered,
         dialer: asks.to_bytes(),

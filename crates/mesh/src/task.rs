@@ -605,9 +605,7 @@ impl<'a> Task<'a> {
                 inbound: member.inbound,
                 transport: match transport_of(&connection.address) {
                     Some(ghmesh_seal::Transport::Quic) => crate::status::Transport::Quic,
-                    Some(ghmesh_seal::Transport::Tcp | ghmesh_seal::Transport::Standing) | None => {
-                        crate::status::Transport::Tcp
-                    }
+                    Some(ghmesh_seal::Transport::Tcp) | None => crate::status::Transport::Tcp,
                 },
             })
         });
