@@ -32,6 +32,11 @@ pub fn draw_all(directory: &Path, points: &[Point]) -> Result<(), PlotError> {
         &[
             ("without ghmesh, all charged", RED, line(&|point| hourly(point, point.report.without.calls))),
             ("with ghmesh", BLUE, line(&|point| hourly(point, point.report.calls))),
+            (
+                "of these after the first minute",
+                CYAN,
+                line(&|point| hourly(point, point.report.calls - point.report.cold_calls)),
+            ),
             ("with ghmesh, charged", BLACK, line(&|point| hourly(point, point.report.charged))),
             ("changes", GREEN, line(&|point| hourly(point, point.report.versions))),
         ],

@@ -43,6 +43,7 @@ mod lookup;
 mod rank;
 mod reputation;
 mod state;
+pub mod sync;
 mod timers;
 
 pub use budget::Budgets;

@@ -6,6 +6,8 @@
 
 use crate::antechamber::PLACES;
 use crate::codec::{Frames, PROTOCOL};
+use crate::discreet::Discreet;
+use crate::interfaces::InterfacePolicy;
 use crate::metered::Metered;
 use crate::rings::MAX_RINGS;
 use ghmesh_model::limits::MAX_GOSSIP_BYTES;
@@ -79,16 +81,21 @@ pub(crate) struct Behaviour {
     pub(crate) gossip: Metered<Gossip>,
     pub(crate) exchange: request_response::Behaviour<Frames>,
     pub(crate) ping: ping::Behaviour,
-    pub(crate) identify: Metered<identify::Behaviour>,
+    pub(crate) identify: Metered<Discreet<identify::Behaviour>>,
     pub(crate) kademlia: Metered<kad::Behaviour<MemoryStore>>,
-    pub(crate) mdns: Toggle<mdns::tokio::Behaviour>,
+    pub(crate) mdns: Toggle<Discreet<mdns::tokio::Behaviour>>,
 }
 
 /// Builds all of them. The error is multicast's alone, whose lack stops nothing.
-pub(crate) fn build(keypair: &Keypair, rings: &[KeyRing], with_mdns: bool) -> (Behaviour, Option<io::Error>) {
+pub(crate) fn build(
+    keypair: &Keypair,
+    rings: &[KeyRing],
+    with_mdns: bool,
+    interfaces: &InterfacePolicy,
+) -> (Behaviour, Option<io::Error>) {
     let local = keypair.public().to_peer_id();
     let (mdns, error) = match with_mdns.then(|| multicast(local)).transpose() {
-        Ok(mdns) => (mdns, None),
+        Ok(mdns) => (mdns.map(|mdns| Discreet::new(mdns, interfaces.clone())), None),
         Err(error) => (None, Some(error)),
     };
     let behaviour = Behaviour {
@@ -96,7 +103,10 @@ pub(crate) fn build(keypair: &Keypair, rings: &[KeyRing], with_mdns: bool) -> (B
         gossip: Metered::new(gossip(rings), GOSSIP_PER_SECOND),
         exchange: exchange(),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING).with_timeout(PING)),
-        identify: Metered::new(identify::Behaviour::new(identification(keypair)), IDENTIFY_PER_SECOND),
+        identify: Metered::new(
+            Discreet::new(identify::Behaviour::new(identification(keypair)), interfaces.clone()),
+            IDENTIFY_PER_SECOND,
+        ),
         kademlia: Metered::new(kademlia(local), KADEMLIA_PER_SECOND),
         mdns: mdns.into(),
     };
@@ -130,7 +140,7 @@ fn gossip(rings: &[KeyRing]) -> Gossip {
     gossip
 }
 
-fn gossip_config() -> gossipsub::ConfigBuilder {
+pub(crate) fn gossip_config() -> gossipsub::ConfigBuilder {
     let mut config = gossipsub::ConfigBuilder::default();
     config
         .validation_mode(gossipsub::ValidationMode::Anonymous)

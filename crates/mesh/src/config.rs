@@ -1,14 +1,16 @@
 //! Where the mesh listens and whom it dials first.
 
 use crate::identity::member_id;
+use crate::interfaces::InterfacePolicy;
+use crate::rendezvous::Network;
 use crate::resolve::Target;
 use ghmesh_seal::Transport;
 use libp2p::multiaddr::Protocol;
-use libp2p::{Multiaddr, PeerId};
+use libp2p::{Multiaddr, PeerId, StreamProtocol};
 use std::fmt;
 
 /// What the mesh is started with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// Multiaddrs to listen on: `/ip4/…` or `/ip6/…`, then `/tcp/PORT` or `/udp/PORT/quic-v1`; port 0 takes a free one. With none
     /// the node dials but cannot be dialled.
@@ -19,6 +21,22 @@ pub struct Config {
     pub bootstrap: Vec<String>,
     /// Whether nodes on the same LAN are looked for by multicast.
     pub mdns: bool,
+    /// Which of this machine's networks are used to find members.
+    pub interfaces: InterfacePolicy,
+    /// The DHT in which members leave their addresses for each other, if any.
+    pub dht: Option<Dht>,
+}
+
+/// A DHT of IPFS nodes as the members' rendezvous.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dht {
+    /// Multiaddrs of its nodes that are asked first: each ends with `/p2p/PEER-ID`; at least one.
+    pub bootstrap: Vec<String>,
+    /// Multiaddrs at which this node is reached from outside, an IP address, then `/tcp/PORT` or `/udp/PORT/quic-v1`; at most three are told. With
+    /// none, those on which it listens, and the one at which the DHT sees it.
+    pub announce: Vec<String>,
+    /// Its Kademlia protocol: `/ipfs/kad/1.0.0` for the public one.
+    pub protocol: String,
 }
 
 impl Config {
@@ -31,7 +49,7 @@ impl Config {
     }
 
     pub(crate) fn parse(&self) -> Result<Plan, ConfigError> {
-        let mut plan = Plan { mdns: self.mdns, ..Plan::default() };
+        let mut plan = Plan { mdns: self.mdns, interfaces: self.interfaces.clone(), ..Plan::default() };
         let mut problems = Vec::new();
         for value in &self.listen {
             match listen_address(value) {
@@ -47,8 +65,80 @@ impl Config {
                 Err(fault) => problems.push(Problem { setting: "mesh.bootstrap", value: value.clone(), fault }),
             }
         }
+        if let Some(dht) = &self.dht {
+            plan.dht = dht.parse(&mut problems);
+        }
         if problems.is_empty() { Ok(plan) } else { Err(ConfigError { problems }) }
     }
+}
+
+impl Dht {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// All that is wrong, not only the first.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let mut problems = Vec::new();
+        self.parse(&mut problems);
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
+    }
+
+    /// Nothing where something is wrong, which is then among the problems.
+    fn parse(&self, problems: &mut Vec<Problem>) -> Option<(Network, Vec<Multiaddr>)> {
+        let before = problems.len();
+        let mut wrong =
+            |setting, value: &str, fault| problems.push(Problem { setting, value: value.to_owned(), fault });
+        let nodes = self.bootstrap.iter().filter_map(|value| {
+            dht_node(value).or_else(|| {
+                wrong("mesh.discovery.dht.bootstrap", value, Fault::DhtNode);
+                None
+            })
+        });
+        let bootstrap: Vec<(PeerId, Multiaddr)> = nodes.collect();
+        if self.bootstrap.is_empty() {
+            wrong("mesh.discovery.dht.bootstrap", "", Fault::NoDhtNode);
+        }
+        let told = self.announce.iter().filter_map(|value| {
+            announced(value).or_else(|| {
+                wrong("mesh.discovery.dht.announce", value, Fault::Announce);
+                None
+            })
+        });
+        let announce = told.collect();
+        let protocol = StreamProtocol::try_from_owned(self.protocol.clone()).ok();
+        if protocol.is_none() {
+            wrong("mesh.discovery.dht.protocol", &self.protocol, Fault::Protocol);
+        }
+        let good = problems.len() == before;
+        protocol.filter(|_| good).map(|protocol| (Network { bootstrap, protocol }, announce))
+    }
+}
+
+/// A node of the DHT: who it is, and where.
+fn dht_node(value: &str) -> Option<(PeerId, Multiaddr)> {
+    let mut address: Multiaddr = value.trim().parse().ok()?;
+    let peer = split_peer(&mut address)?;
+    let mut parts = address.iter();
+    let host = parts.next()?;
+    let rest: Vec<Protocol<'_>> = parts.collect();
+    let good = match (host, rest.as_slice()) {
+        (Protocol::Dnsaddr(_), []) => true,
+        (host, rest) if is_host(&host) => {
+            matches!(rest, [Protocol::Tcp(port)] | [Protocol::Udp(port), Protocol::QuicV1] if *port != 0)
+        }
+        _ => false,
+    };
+    good.then_some((peer, address))
+}
+
+fn is_host(part: &Protocol<'_>) -> bool {
+    matches!(part, Protocol::Ip4(_) | Protocol::Ip6(_) | Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_))
+}
+
+fn announced(value: &str) -> Option<Multiaddr> {
+    let address: Multiaddr = value.trim().parse().ok()?;
+    let has_port = !address.iter().any(|part| matches!(part, Protocol::Tcp(0) | Protocol::Udp(0)));
+    (is_dialable(&address) && has_port).then_some(address)
 }
 
 /// All problems of a [`Config`].
@@ -105,6 +195,23 @@ pub enum Fault {
     /// The peer id is of a kind that no node has.
     #[error("names a peer id that no node of ghmesh can have; `ghmesh id` prints the right one on the other node")]
     Peer,
+    /// Not an address of a node of the DHT.
+    #[error(
+        "is not an address of a DHT's node; write /ip4/ADDRESS/tcp/PORT/p2p/PEER-ID, /ip4/ADDRESS/udp/PORT/quic-v1/p2p/PEER-ID, the \
+         same with /ip6, /dns4 or /dns6, or /dnsaddr/NAME/p2p/PEER-ID, as `ipfs id` prints it there"
+    )]
+    DhtNode,
+    /// No node of the DHT.
+    #[error("is empty; name a node of the DHT, or leave the setting out for the public DHT")]
+    NoDhtNode,
+    /// Not an address that others can dial.
+    #[error(
+        "is not an address that other nodes can dial; write /ip4/ADDRESS/tcp/PORT or /ip4/ADDRESS/udp/PORT/quic-v1, or with /ip6"
+    )]
+    Announce,
+    /// Not a protocol's name.
+    #[error("is not a protocol's name; it begins with a slash, as in /ipfs/kad/1.0.0")]
+    Protocol,
 }
 
 /// A parsed [`Config`].
@@ -114,6 +221,9 @@ pub(crate) struct Plan {
     pub(crate) addresses: Vec<(Multiaddr, Option<PeerId>)>,
     pub(crate) targets: Vec<Target>,
     pub(crate) mdns: bool,
+    /// The DHT and the addresses to leave there.
+    pub(crate) dht: Option<(Network, Vec<Multiaddr>)>,
+    pub(crate) interfaces: InterfacePolicy,
 }
 
 /// A host name to dial.
@@ -224,7 +334,42 @@ mod tests {
 
     fn config(listen: &[&str], bootstrap: &[&str]) -> Config {
         let owned = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
-        Config { listen: owned(listen), bootstrap: owned(bootstrap), mdns: false }
+        Config { listen: owned(listen), bootstrap: owned(bootstrap), ..Config::default() }
+    }
+
+    fn with_dht(bootstrap: &[&str], announce: &[&str], protocol: &str) -> Config {
+        let owned = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+        let dht = Dht { bootstrap: owned(bootstrap), announce: owned(announce), protocol: protocol.to_owned() };
+        Config { dht: Some(dht), ..config(&[], &[]) }
+    }
+
+    #[test]
+    fn every_form_of_a_dht_node_is_understood() {
+        let id = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N";
+        let hosts =
+            ["/ip4/192.0.2.1", "/ip6/2001:db8::1", "/dns4/dht.example", "/dns6/dht.example", "/dns/dht.example"];
+        let nodes = hosts.iter().flat_map(|host| [format!("{host}/tcp/4001"), format!("{host}/udp/4001/quic-v1")]);
+        let nodes = nodes.chain(["/dnsaddr/dht.example".to_owned()]).map(|node| format!("{node}/p2p/{id}"));
+        let nodes: Vec<String> = nodes.collect();
+        let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
+        let plan = with_dht(&nodes, &["/ip4/192.0.2.7/tcp/9000"], "/ipfs/kad/1.0.0").parse().unwrap();
+        let (network, announce) = plan.dht.unwrap();
+        assert_eq!((network.bootstrap.len(), announce.len()), (11, 1));
+        assert_eq!(network.bootstrap[0], (id.parse().unwrap(), "/ip4/192.0.2.1/tcp/4001".parse().unwrap()));
+    }
+
+    #[test]
+    fn every_problem_of_a_dht_is_told() {
+        let id = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N";
+        let nodes =
+            ["/ip4/192.0.2.1/tcp/4001", &format!("/ip4/192.0.2.1/tcp/0/p2p/{id}"), &format!("/ip4/192.0.2.1/p2p/{id}")];
+        let announce = ["/dns4/node.example/tcp/9000", "/ip4/192.0.2.7/tcp/0"];
+        let error = with_dht(&nodes, &announce, "kad").check().unwrap_err();
+        let faults: Vec<Fault> = error.problems.iter().map(|problem| problem.fault).collect();
+        let (node, told) = (Fault::DhtNode, Fault::Announce);
+        assert_eq!(faults, [node, node, node, told, told, Fault::Protocol]);
+        let empty = with_dht(&[], &[], "/ipfs/kad/1.0.0").check().unwrap_err();
+        assert_eq!(empty.problems[0].fault, Fault::NoDhtNode);
     }
 
     #[test]

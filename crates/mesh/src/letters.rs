@@ -127,14 +127,27 @@ pub(crate) fn open_response(ring: &KeyRing, id: RequestId, sealed: &[u8]) -> Res
 fn records_of(request: &Request) -> &[Shared] {
     match request {
         Request::Deliver { records } => records,
-        Request::Have { .. } | Request::Release { .. } | Request::Body { .. } | Request::Renew { .. } => &[],
+        Request::Have { .. }
+        | Request::Release { .. }
+        | Request::Body { .. }
+        | Request::Digest { .. }
+        | Request::Pull { .. }
+        | Request::Renew { .. } => &[],
     }
 }
 
 fn records_in(response: &Response) -> &[Shared] {
     match response {
-        Response::Have { records } | Response::Lease { known: records, .. } | Response::Known { records } => records,
-        Response::Coming { .. } | Response::Body { .. } | Response::Ok | Response::No | Response::Proof { .. } => &[],
+        Response::Have { records }
+        | Response::Lease { known: records, .. }
+        | Response::Known { records }
+        | Response::Pulled { records, .. } => records,
+        Response::Coming { .. }
+        | Response::Body { .. }
+        | Response::Digest { .. }
+        | Response::Ok
+        | Response::No
+        | Response::Proof { .. } => &[],
     }
 }
 

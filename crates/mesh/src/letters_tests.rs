@@ -97,6 +97,9 @@ fn a_record_that_its_author_did_not_sign_is_unreadable_wherever_it_comes() {
     assert_eq!(open_gossip(std::slice::from_ref(&ring), &sealed), Err(Unreadable));
     let (_, sealed) = seal_request(&ring, Request::Deliver { records: vec![record(None), forged.clone()] }).unwrap();
     assert!(open_request(std::slice::from_ref(&ring), &sealed, |_| true).is_err());
-    let sealed = seal_response(&ring, [1; 16], Response::Have { records: vec![forged] }).unwrap();
-    assert_eq!(open_response(&ring, [1; 16], &sealed), Err(Unreadable));
+    let records = vec![forged];
+    for response in [Response::Have { records: records.clone() }, Response::Pulled { records, dealt: 1 }] {
+        let sealed = seal_response(&ring, [1; 16], response).unwrap();
+        assert_eq!(open_response(&ring, [1; 16], &sealed), Err(Unreadable));
+    }
 }

@@ -8,6 +8,7 @@
 //! - `gate`: a connection comes into being only between holders of one mesh secret.
 //! - `rings`, `renewal`: which secrets are held, while they change, and who proves anew.
 //! - `book`, `precedence`, `resolve`, `interfaces`: whom to dial, over what first, from all sources at once.
+//! - `rendezvous`: the public DHT, where members leave their addresses for others.
 //! - `antechamber`, `connections`, `exiles`: which connections there may be before the gate, which there are, and who is kept out.
 //! - `letters`, `replay`, `allowance`, `rations`, `metered`, `offences`: what is sealed and opened, what was seen before, how much is too much, and who
 //!   did what nobody should.
@@ -19,6 +20,7 @@ mod book;
 mod codec;
 mod config;
 mod connections;
+mod discreet;
 mod exiles;
 mod gate;
 mod growth;
@@ -31,6 +33,7 @@ mod offences;
 mod others;
 mod precedence;
 mod rations;
+mod rendezvous;
 mod renewal;
 mod replay;
 mod resolve;
@@ -40,8 +43,9 @@ mod task;
 mod transport;
 mod workers;
 
-pub use config::{Config, ConfigError, Fault as AddressFault, Problem};
+pub use config::{Config, ConfigError, Dht, Fault as AddressFault, Problem};
 pub use identity::{Author, Fault as IdentityFault, Identity, IdentityError, Provenance, is_genuine};
+pub use interfaces::InterfacePolicy;
 pub use mesh::{AskError, Event, Full, Mesh, Remembered, Replier, StartError, start};
 pub use offences::Offence;
 pub use rings::MAX_RINGS;

@@ -6,6 +6,7 @@ use crate::growth::Growth;
 use crate::identity::{Identity, peer_id};
 use crate::letters;
 use crate::offences::Offence;
+use crate::rendezvous::{self, Pace};
 use crate::resolve::Resolving;
 use crate::rings::Rings;
 use crate::status::Status;
@@ -200,6 +201,7 @@ pub async fn start(
 pub(crate) struct Tuning {
     pub(crate) resolving: Resolving,
     pub(crate) growth: Growth,
+    pub(crate) pace: Pace,
 }
 
 pub(crate) async fn start_tuned(
@@ -223,6 +225,7 @@ pub(crate) async fn start_tuned(
         rings: rings.clone(),
         listen: plan.listen,
         mdns: plan.mdns,
+        interfaces: plan.interfaces.clone(),
         growth: tuning.growth,
     };
     let weak = command_sender.downgrade();
@@ -233,6 +236,11 @@ pub(crate) async fn start_tuned(
     core.learn_remembered(addresses_of(remembered));
     core.expect(&plan.targets);
     let swarm = core.first_swarm()?;
+    if let Some((network, announce)) = plan.dht {
+        let plan = rendezvous::Plan { network, announce, pace: tuning.pace, interfaces: plan.interfaces };
+        core.expect_rendezvous();
+        tokio::spawn(rendezvous::follow(plan, identity.member(), rings.clone(), weak.clone(), status.clone()));
+    }
     for target in plan.targets {
         tokio::spawn(crate::resolve::follow(target, tuning.resolving.clone(), weak.clone()));
     }

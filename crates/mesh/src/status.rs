@@ -18,6 +18,8 @@ pub enum Source {
     Mdns,
     /// Other members' routing tables.
     Kademlia,
+    /// The public DHT, where members leave their addresses.
+    Rendezvous,
     /// Where a connected member says that it listens.
     Identify,
     /// They dialled this node.
@@ -26,13 +28,14 @@ pub enum Source {
 
 impl Source {
     /// Every source, in the order in which they are shown.
-    pub const ALL: [Source; 8] = [
+    pub const ALL: [Source; 9] = [
         Source::Static,
         Source::Dns,
         Source::Dnsaddr,
         Source::Remembered,
         Source::Mdns,
         Source::Kademlia,
+        Source::Rendezvous,
         Source::Identify,
         Source::Inbound,
     ];
@@ -46,6 +49,7 @@ impl Source {
             Source::Remembered => "remembered",
             Source::Mdns => "mdns",
             Source::Kademlia => "kademlia",
+            Source::Rendezvous => "dht",
             Source::Identify => "identify",
             Source::Inbound => "inbound",
         }

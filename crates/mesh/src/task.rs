@@ -17,10 +17,12 @@ use crate::exiles::Exiles;
 use crate::gate::{Gate, Plea};
 use crate::growth::Growth;
 use crate::identity::member_id;
+use crate::interfaces::InterfacePolicy;
 use crate::mesh::{Event, StartError};
 use crate::offences::{Offence, Offences};
 use crate::others::Others;
 use crate::rations::{Account, Rations};
+use crate::rendezvous::Met;
 use crate::resolve::{Resolved, Target};
 use crate::rings::Rings;
 use crate::status::{Counters, Peer, Source, Status};
@@ -85,6 +87,8 @@ pub(crate) enum Command {
     Expel { peer: PeerId, span: Duration },
     /// A host name was resolved.
     Resolved(Box<Resolved>),
+    /// The public DHT was visited.
+    Met(Met),
     /// Say goodbye and end.
     Stop(oneshot::Sender<()>),
     /// Panic.
@@ -137,6 +141,7 @@ pub(crate) struct Blueprint {
     /// Once bound, with the ports that were got.
     pub(crate) listen: Vec<Multiaddr>,
     pub(crate) mdns: bool,
+    pub(crate) interfaces: InterfacePolicy,
     pub(crate) growth: Growth,
 }
 
@@ -231,6 +236,11 @@ impl Core {
         targets.iter().for_each(|target| self.book.enable(target.source()));
     }
 
+    /// Notes that a DHT is to be visited.
+    pub(crate) fn expect_rendezvous(&mut self) {
+        self.book.enable(Source::Rendezvous);
+    }
+
     pub(crate) fn learn_remembered(&mut self, addresses: Vec<(Multiaddr, PeerId)>) {
         for (address, peer) in addresses {
             self.book.learn(address, Some(peer), Source::Remembered, soon());
@@ -254,13 +264,13 @@ impl Core {
 
     fn build(&mut self) -> Result<Built, libp2p::noise::Error> {
         let (sender, pleas) = mpsc::channel(PLEAS);
-        let Blueprint { keypair, rings, mdns, .. } = &self.blueprint;
+        let Blueprint { keypair, rings, mdns, interfaces, .. } = &self.blueprint;
         let local = keypair.public().to_peer_id();
         let gate = |transport| Gate { local, rings: rings.clone(), transport, pleas: sender.clone() };
         let transport = transport::build(keypair, gate)?;
         #[cfg(test)]
         let transport = libp2p::Transport::boxed(crate::tests::cut::Cuttable::new(transport, local));
-        let (behaviour, error) = behaviour::build(keypair, &rings.held(), *mdns);
+        let (behaviour, error) = behaviour::build(keypair, &rings.held(), *mdns, interfaces);
         if let Some(error) = error {
             tracing::warn!(%error, "members on the LAN cannot be looked for");
             self.book.error(Source::Mdns, error.to_string(), Instant::now());
@@ -528,6 +538,7 @@ impl<'a> Task<'a> {
             Some(Command::Resolved(resolved)) => self.on_resolved(*resolved),
             Some(Command::Rings { cut, dropped }) => self.on_rings(cut, dropped),
             Some(Command::Renewing { peer, label }) => self.on_renewing(&peer, &label),
+            Some(Command::Met(met)) => self.on_met(met),
             Some(Command::Stop(done)) => return Next::Stop(Some(done)),
             None => return Next::Stop(None),
             #[cfg(test)]

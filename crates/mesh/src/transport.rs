@@ -56,6 +56,8 @@ pub(crate) fn over_tcp(keypair: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBo
     let mut yamux = yamux::Config::default();
     yamux.set_max_num_streams(MAX_SUBSTREAMS);
     let tcp = FreshPort(tcp::tokio::Transport::new(tcp::Config::default().nodelay(true)));
+    #[cfg(test)]
+    let tcp = crate::tests::memory::beside(tcp);
     let upgraded = tcp.upgrade(Version::V1Lazy).authenticate(noise::Config::new(keypair)?).multiplex(yamux);
     Ok(upgraded.outbound_timeout(DIAL_LIMIT).inbound_timeout(ACCEPT_LIMIT).boxed())
 }

@@ -29,6 +29,14 @@ impl Clock {
         Millis(boot_time().saturating_add_signed(self.offset))
     }
 
+    /// Completes at `deadline`; never where there is none.
+    pub(crate) async fn sleep_until(self, deadline: Option<Millis>) {
+        match deadline {
+            Some(at) => tokio::time::sleep(at.since(self.now()).unwrap_or_default()).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// The same timeline as a function, as store and origin take it.
     pub fn function(self) -> Arc<dyn Fn() -> Millis + Send + Sync> {
         Arc::new(move || self.now())

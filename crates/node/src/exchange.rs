@@ -183,13 +183,26 @@ impl Exchange {
     /// The records of what the store offers on `subject`, if it was confirmed within `max_age`.
     pub(crate) fn records(&self, subject: Subject, max_age: Duration) -> Option<Vec<Shared>> {
         let entry = self.store.entry(&offer_slot(subject))?;
+        let small = entry.representation.length <= limits::MAX_INLINE_BODY_BYTES as u64;
+        let body = if small { self.store.body(&entry.representation.cid) } else { None };
+        self.records_of(&entry, body, max_age)
+    }
+
+    /// The same, without counting as a use.
+    pub(crate) fn records_aside(&self, subject: Subject, max_age: Duration) -> Option<Vec<Shared>> {
+        let entry = self.store.peek(&offer_slot(subject))?;
+        let most = limits::MAX_INLINE_BODY_BYTES;
+        let small = entry.representation.length <= most as u64;
+        let body = if small { self.store.body_part(&entry.representation.cid, 0, most) } else { None };
+        self.records_of(&entry, body.map(|(_, body)| body), max_age)
+    }
+
+    fn records_of(&self, entry: &Entry, body: Option<Bytes>, max_age: Duration) -> Option<Vec<Shared>> {
         let now = self.clock.now();
         // What is from before a restart may be older than this node's clock says.
         let confirmed_at = self.confirmed_at(millis(entry.age(now)?), entry.origin_date);
         let age = now.since(confirmed_at).filter(|age| *age < max_age)?;
         let attestation = entry.attestation.as_ref()?;
-        let small = entry.representation.length <= limits::MAX_INLINE_BODY_BYTES as u64;
-        let body = if small { self.store.body(&entry.representation.cid) } else { None };
         let age_ms = millis(age);
         let stored = Shared { signed: attestation.stored.clone(), age_ms, body: inline(body.as_ref()) };
         let revalidated = attestation.revalidated.clone().map(|signed| Shared { signed, age_ms, body: None });
@@ -264,7 +277,7 @@ impl Exchange {
             return Receipt::Refused;
         }
         let subject = Subject { key: validation.key, fingerprint: validation.fingerprint };
-        let Some(held) = self.store.entry(&offer_slot(subject)) else { return Receipt::Known };
+        let Some(held) = self.store.peek(&offer_slot(subject)) else { return Receipt::Known };
         let Some(attestation) = held.attestation.clone() else { return Receipt::Known };
         if held.representation.cid != validation.cid {
             return Receipt::Known;
@@ -288,7 +301,7 @@ impl Exchange {
     }
 
     /// The time at the origin; before this node has heard from it, its own clock is the best estimate.
-    fn github_now(&self) -> Millis {
+    pub(crate) fn github_now(&self) -> Millis {
         let now = self.clock.now();
         self.origin.github_time(&self.authority, now).unwrap_or(now)
     }
@@ -297,9 +310,9 @@ impl Exchange {
     async fn keep_newer(&self, subject: Subject, entry: Entry, body: Option<Bytes>) -> Receipt {
         let slot = offer_slot(subject);
         let cid = entry.representation.cid;
-        let joined = match self.store.entry(&slot) {
+        let joined = match self.store.peek(&slot) {
             Some(held) => {
-                let lacks_body = body.is_some() && self.store.body(&held.representation.cid).is_none();
+                let lacks_body = body.is_some() && !self.store.has_body(&held.representation.cid);
                 let joined = (*held).clone().joined(entry);
                 if joined == *held && !lacks_body {
                     return Receipt::Known;
@@ -322,7 +335,7 @@ impl Exchange {
 
     /// When a confirmation of that age was sent, on this node's timeline. An age is never less than the time since the
     /// response's `Date`, whatever a member claims.
-    fn confirmed_at(&self, age_ms: u64, origin_date: u64) -> Millis {
+    pub(crate) fn confirmed_at(&self, age_ms: u64, origin_date: u64) -> Millis {
         let now = self.clock.now();
         let date = latest_of_date(origin_date);
         // Before this node has heard from the origin its own clock tells, less what it may be ahead.

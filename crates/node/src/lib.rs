@@ -34,6 +34,7 @@ mod presented;
 mod rotation;
 mod stats;
 mod status;
+mod sync;
 mod tags;
 mod tombstones;
 mod writes;

@@ -62,7 +62,7 @@ impl World<'_> {
             Gossip::Written(_) => self.sizes.invalidated,
             Gossip::Budget(_) => self.sizes.budget,
         };
-        let ring = self.node(author).ring();
+        let ring = self.leading(author);
         let mut flood = Flood {
             gossip,
             author,

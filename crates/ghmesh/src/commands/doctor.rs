@@ -147,6 +147,7 @@ fn how_to_use(source: &str) -> &'static str {
         "dns" => "write a name that all nodes are behind into mesh.bootstrap, as in /dns4/NAME/tcp/9000",
         "dnsaddr" => "write /dnsaddr/NAME into mesh.bootstrap where _dnsaddr.NAME has TXT records",
         "mdns" => "mesh.discovery.mdns is false, or multicast can't be used here",
+        "dht" => "mesh.discovery.dht.enabled is false; it is for nodes of different networks",
         "remembered" => "nobody was met in an earlier run",
         _ => "not in use",
     }
@@ -160,6 +161,10 @@ fn what_to_do(source: &str) -> &'static str {
         "mdns" => {
             "multicast (224.0.0.251, UDP 5353) must pass between the machines; pod networks, clouds and many wireless networks \
              drop it: then set mesh.bootstrap"
+        }
+        "dht" => {
+            "may this machine reach the nodes in mesh.discovery.dht.bootstrap, and may others reach this node's port, or another's? \
+             Where a NAT forwards one, write it into mesh.discovery.dht.announce"
         }
         "remembered" => "the nodes of the earlier run have gone or moved",
         "kademlia" | "identify" => "it begins once one member is connected",

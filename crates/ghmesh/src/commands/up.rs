@@ -158,7 +158,9 @@ struct Joining {
 impl Joining {
     fn new(settings: Settings) -> Self {
         let Mesh { listen, bootstrap, discovery, .. } = settings.mesh.clone();
-        let config = ghmesh_mesh::Config { listen, bootstrap, mdns: discovery.mdns };
+        let interfaces = ghmesh_mesh::InterfacePolicy { only: discovery.interfaces, skip: discovery.skip_interfaces };
+        let dht = discovery.dht.chosen();
+        let config = ghmesh_mesh::Config { listen, bootstrap, mdns: discovery.mdns, interfaces, dht };
         Joining { mesh: settings.mesh, data: settings.cache.dir, config }
     }
 }

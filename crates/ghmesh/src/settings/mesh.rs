@@ -3,6 +3,7 @@
 //! Which secret is used in the end is decided in `choice`.
 
 use super::address::{self, Use};
+use super::dht::{self, DhtSettings};
 use super::key::{Fallback, Key};
 use super::problem::{Fault, Problem};
 use super::reader::{Reader, check_range};
@@ -122,6 +123,29 @@ static MDNS: Key = Key {
     secret: false,
 };
 
+static INTERFACES: Key = Key {
+    path: "mesh.discovery.interfaces",
+    default: Fallback::EmptyList,
+    values: "list of names of network interfaces; `*` at the end stands for any ending",
+    meaning: "The network interfaces by which nodes are looked for: addresses on others are neither announced, nor told to other \
+              nodes, nor believed where multicast announces them. Addresses in `mesh.bootstrap` are dialled by whatever interface \
+              leads there. Set it for a mesh across a VPN, as in `tailscale0`.",
+    because: "All that `mesh.discovery.skip_interfaces` leaves; with a name here, that list counts for nothing.",
+    secret: false,
+};
+static SKIP_INTERFACES: Key = Key {
+    path: "mesh.discovery.skip_interfaces",
+    default: Fallback::Text(
+        "docker*,br-*,podman*,veth*,cni*,cali*,flannel*,cilium*,kube-*,lxc*,lxdbr*,virbr*,vnet*,vmnet*,vboxnet*,tun*,utun*,wg*,\
+         tailscale*,zt*,nordlynx",
+    ),
+    values: "list of names of network interfaces; `*` at the end stands for any ending; `none` for none",
+    meaning: "The network interfaces by which nodes are not looked for.",
+    because: "Networks of containers and virtual machines hold this machine itself, or what it hides; a tunnel's other end has not \
+              asked for it.",
+    secret: false,
+};
+
 pub(super) const KEYS: &[&Key] = &[
     &ENABLED,
     &SECRET,
@@ -134,6 +158,12 @@ pub(super) const KEYS: &[&Key] = &[
     &LISTEN,
     &BOOTSTRAP,
     &MDNS,
+    &dht::ENABLED,
+    &dht::BOOTSTRAP,
+    &dht::ANNOUNCE,
+    &dht::PROTOCOL,
+    &INTERFACES,
+    &SKIP_INTERFACES,
 ];
 
 /// The `mesh` section; `docs/configuration.md` says what each does.
@@ -164,10 +194,16 @@ pub struct Mesh {
 }
 
 /// The `mesh.discovery` section.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discovery {
     /// Whether multicast DNS is used.
     pub mdns: bool,
+    /// The DHT of IPFS.
+    pub dht: DhtSettings,
+    /// Interfaces that are used; where there are none here, all but `skip_interfaces`.
+    pub interfaces: Vec<String>,
+    /// Interfaces that are not used.
+    pub skip_interfaces: Vec<String>,
 }
 
 impl Mesh {
@@ -183,7 +219,12 @@ impl Mesh {
             cluster: reader.value(&CLUSTER),
             listen: reader.list(&LISTEN),
             bootstrap: reader.list(&BOOTSTRAP),
-            discovery: Discovery { mdns: reader.value(&MDNS) },
+            discovery: Discovery {
+                mdns: reader.value(&MDNS),
+                interfaces: reader.list(&INTERFACES),
+                skip_interfaces: reader.list(&SKIP_INTERFACES),
+                dht: DhtSettings::read(reader),
+            },
         }
     }
 
@@ -197,6 +238,7 @@ impl Mesh {
     pub fn validate(&self, problems: &mut Vec<Problem>) {
         check_addresses(problems, &LISTEN, &self.listen, Use::Listen);
         check_addresses(problems, &BOOTSTRAP, &self.bootstrap, Use::Dial);
+        self.discovery.dht.validate(problems);
         let cluster_bytes = Quantity::Bytes(self.cluster.len() as u64);
         check_range(problems, &CLUSTER, cluster_bytes, (Quantity::Bytes(1), Quantity::Bytes(MAX_CLUSTER_BYTES)));
     }

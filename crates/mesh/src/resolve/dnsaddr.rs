@@ -154,10 +154,11 @@ mod tests {
         let server = Server::start().await;
         let id = crate::Identity::ephemeral().peer_id();
         let long = format!("dnsaddr=/ip6/2001:db8::1/tcp/9000/p2p/{id}");
-        server.set("mesh.test", &["dnsaddr=/ip4/10.0.0.1/tcp/9000", &long, "v=spf1 -all", "dnsaddr=nonsense"]);
+        let quic = "dnsaddr=/ip4/10.0.0.1/udp/9000/quic-v1";
+        server.set("mesh.test", &[quic, "dnsaddr=/ip4/10.0.0.1/tcp/9000", &long, "v=spf1 -all", "dnsaddr=nonsense"]);
         assert_eq!(
             found(&server, "/dnsaddr/mesh.test").await.unwrap(),
-            ["/ip4/10.0.0.1/tcp/9000", "/ip6/2001:db8::1/tcp/9000"]
+            ["/ip4/10.0.0.1/tcp/9000", "/ip4/10.0.0.1/udp/9000/quic-v1", "/ip6/2001:db8::1/tcp/9000"]
         );
         server.set("mesh.test", &["dnsaddr=/dnsaddr/eu.mesh.test", "dnsaddr=/dns4/localhost/tcp/9"]);
         server.set("eu.mesh.test", &["dnsaddr=/ip4/10.0.0.2/tcp/9000"]);

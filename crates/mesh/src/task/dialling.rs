@@ -6,8 +6,9 @@ use crate::config::{is_dialable, split_peer};
 use crate::connections::{Connection, Ruling};
 use crate::gate::{Denial, GateError, Plea, Refusal};
 use crate::growth::SETTLED;
-use crate::interfaces::ContainerNetworks;
+use crate::interfaces::Interfaces;
 use crate::mesh::Event;
+use crate::rendezvous::Met;
 use crate::resolve::{Found, Resolved};
 use crate::status::Source;
 use crate::transport::refusal;
@@ -321,11 +322,11 @@ impl Task<'_> {
     }
 
     pub(super) fn on_announced(&mut self, announced: Vec<(PeerId, Multiaddr)>) {
-        let (now, networks) = (Instant::now(), ContainerNetworks::read());
+        let (now, interfaces) = (Instant::now(), Interfaces::read(&self.core.blueprint.interfaces));
         self.core.book.answered(Source::Mdns, now);
         for (peer, mut address) in announced.into_iter().take(MAX_ANNOUNCED) {
             split_peer(&mut address);
-            if is_dialable(&address) && networks.is_useful(&address) {
+            if is_dialable(&address) && interfaces.is_useful(&address) {
                 self.core.book.learn(address, Some(peer), Source::Mdns, now);
             }
         }
@@ -343,7 +344,9 @@ impl Task<'_> {
         let now = Instant::now();
         match found {
             Ok(Found { chosen, vanished }) => {
-                self.core.book.answered(source, now);
+                if !chosen.is_empty() {
+                    self.core.book.answered(source, now);
+                }
                 chosen
                     .into_iter()
                     .for_each(|(address, peer)| self.core.book.learn(address, peer, source, super::soon()));
@@ -360,8 +363,29 @@ impl Task<'_> {
         self.dial();
     }
 
+    pub(super) fn on_met(&mut self, Met(met): Met) {
+        let now = Instant::now();
+        match met {
+            Ok(addresses) => {
+                let source = Source::Rendezvous;
+                self.core.book.answered(source, now);
+                addresses
+                    .into_iter()
+                    .for_each(|(address, peer)| self.core.book.learn(address, Some(peer), source, now));
+            }
+            Err(error) => self.core.book.error(Source::Rendezvous, error.to_string(), now),
+        }
+        self.changed = true;
+        self.dial();
+    }
+
     /// Looks for members near a random point of Kademlia's key space.
     pub(super) fn walk(&mut self, now: Instant) {
+        #[cfg(test)]
+        if crate::tests::memory::is_still(self.swarm.local_peer_id()) {
+            self.timers.walk = now + WALK;
+            return;
+        }
         self.timers.walk = now + WALK.mul_f64(0.75 + rand::random::<f64>() / 2.0);
         self.timers.walked = now;
         // Kademlia dials whom it asks: that would end with everybody connected to everybody.

@@ -1,7 +1,7 @@
 //! Nodes to test with.
 
 use crate::mesh::{Tuning, start_tuned};
-use crate::{Author, Config, Event, Identity, Mesh, Remembered};
+use crate::{Author, Config, Dht, Event, Identity, Mesh, Remembered};
 use ghmesh_model::wire::{Invalidated, Record, Response, Shared, SignedRecord};
 use ghmesh_model::{MemberId, Scope};
 use ghmesh_seal::{Cost, KeyRing, Secret, derive};
@@ -47,6 +47,7 @@ pub(crate) struct Setup {
     pub(crate) listen: Vec<String>,
     pub(crate) bootstrap: Vec<String>,
     pub(crate) remembered: Vec<Remembered>,
+    pub(crate) dht: Option<Dht>,
     pub(crate) tuning: Tuning,
 }
 
@@ -59,6 +60,7 @@ impl Setup {
             listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
             bootstrap: Vec::new(),
             remembered: Vec::new(),
+            dht: None,
             tuning: Tuning::default(),
         }
     }
@@ -75,7 +77,7 @@ impl Setup {
     }
 
     pub(crate) async fn start(self) -> Node {
-        let config = Config { listen: self.listen, bootstrap: self.bootstrap, mdns: false };
+        let config = Config { listen: self.listen, bootstrap: self.bootstrap, dht: self.dht, ..Config::default() };
         let author = Author::new(&self.identity, self.boot);
         let Setup { identity, rings, boot, remembered, tuning, .. } = self;
         let (mesh, events) = start_tuned(config, identity.clone(), rings, boot, remembered, tuning).await.unwrap();

@@ -194,7 +194,7 @@ async fn bad_settings_and_taken_ports_are_told() {
     let config = |listen: &str, bootstrap: &str| Config {
         listen: vec![listen.to_owned()],
         bootstrap: vec![bootstrap.to_owned()],
-        mdns: false,
+        ..Config::default()
     };
     let begin = |config| start(config, Identity::ephemeral(), vec![ring("secret")], 1, vec![]);
     let error = begin(config(&address, "/ip4/127.0.0.1/tcp/9")).await.unwrap_err();
@@ -203,7 +203,7 @@ async fn bad_settings_and_taken_ports_are_told() {
     let StartError::Config(error) = error else { panic!("{error}") };
     let faults: Vec<_> = error.problems.iter().map(|problem| problem.fault).collect();
     assert_eq!(faults, [AddressFault::Listen, AddressFault::Dial]);
-    let nothing = Config { listen: vec![], bootstrap: vec![], mdns: false };
+    let nothing = Config { listen: vec![], bootstrap: vec![], ..Config::default() };
     assert!(matches!(start(nothing, Identity::ephemeral(), vec![], 1, vec![]).await, Err(StartError::NoKeys)));
 }
 

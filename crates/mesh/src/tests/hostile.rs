@@ -5,7 +5,7 @@ use crate::behaviour::{self, Behaviour, BehaviourEvent, topic};
 use crate::connections::Connections;
 use crate::gate::{Gate, Plea};
 use crate::letters;
-use crate::{AskError, Author, Event, Identity, Offence, transport};
+use crate::{AskError, Author, Event, Identity, InterfacePolicy, Offence, transport};
 use futures::StreamExt;
 use ghmesh_model::limits::MAX_GOSSIP_BYTES;
 use ghmesh_model::wire::{Invalidated, Record, Request, Response, Shared};
@@ -31,7 +31,7 @@ fn hostile(identity: &Identity, ring: &KeyRing) -> Swarm<Behaviour> {
     });
     let gate = |transport| Gate { local, rings: rings.clone(), transport, pleas: pleas.clone() };
     let transport = transport::build(&keypair, gate).unwrap();
-    let (behaviour, _) = behaviour::build(&keypair, &rings.held(), false);
+    let (behaviour, _) = behaviour::build(&keypair, &rings.held(), false, &InterfacePolicy::default());
     Swarm::new(transport, behaviour, local, libp2p::swarm::Config::with_tokio_executor())
 }
 
@@ -220,7 +220,10 @@ async fn who_asks_too_much_gets_no_answer_and_is_told_of() {
             replier.reply(Response::Ok);
             None
         }
-        Event::Offended { member, offence } => Some(assert_eq!((member, offence), (identity.member(), Offence::Flood))),
+        Event::Offended { member, offence } => {
+            assert_eq!((member, offence), (identity.member(), Offence::Flood));
+            Some(())
+        }
         _ => None,
     })
     .await;

@@ -126,7 +126,7 @@ async fn names_lead_to_quic_too() {
 async fn a_udp_port_that_is_taken_is_told() {
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = Wire::Quic.address(taken.local_addr().unwrap());
-    let config = Config { listen: vec![address.clone()], bootstrap: vec![], mdns: false };
+    let config = Config { listen: vec![address.clone()], ..Config::default() };
     match start(config, Identity::ephemeral(), vec![ring("secret")], 1, vec![]).await {
         Err(StartError::Listen { address: told, .. }) => assert_eq!(told, address),
         other => panic!("{other:?}"),

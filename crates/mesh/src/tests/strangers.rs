@@ -1,6 +1,7 @@
 //! Who does not hold the secret never becomes a connection, and keeps no member out.
 
 use super::cluster::{Node, PATIENCE, Setup, Wire, eventually, within};
+use crate::antechamber::PLACES;
 use crate::{Event, OtherKind, Source, transport};
 use futures::StreamExt;
 use libp2p::identity::Keypair;
@@ -117,10 +118,10 @@ async fn garbage_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_strangers_leave_room_for_members() {
     let node = Setup::new("secret").start().await;
-    // From two addresses of loopback, forty silent connections each: more than are allowed in all.
+    // From two addresses of loopback, silent connections: more from each than are allowed in all.
     let mut silent = Vec::new();
     for source in ["127.0.0.2:0", "127.0.0.3:0"] {
-        for _ in 0..40 {
+        for _ in 0..PLACES + 8 {
             let stream = tokio::net::TcpSocket::new_v4().unwrap();
             stream.bind(source.parse().unwrap()).unwrap();
             silent.push(stream.connect(node.socket()).await.unwrap());

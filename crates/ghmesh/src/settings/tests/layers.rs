@@ -16,6 +16,8 @@ fn the_defaults_are_usable_and_are_those_of_the_documentation() {
     assert_eq!(settings.mesh.listen, listen);
     assert_eq!((settings.mesh.secret, settings.mesh.secret_file), (None, None));
     assert!(settings.mesh.bootstrap.is_empty() && settings.mesh.accepted_secrets.is_empty());
+    let ghmesh_mesh::InterfacePolicy { only, skip } = ghmesh_mesh::InterfacePolicy::default();
+    assert_eq!((settings.mesh.discovery.interfaces, settings.mesh.discovery.skip_interfaces), (only, skip));
     assert_eq!(settings.gateway.listen, ["127.0.0.1:9180".parse().unwrap()]);
     assert_eq!((settings.gateway.socket_mode, settings.gateway.allow_remote), (0o600, false));
     assert_eq!((settings.origin.hosts, settings.origin.url), (vec!["api.github.com".to_owned()], None));
