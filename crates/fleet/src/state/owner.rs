@@ -1,6 +1,7 @@
 //! The other side: what members ask this node, who waits for whom, and how they are told.
 
 use super::{Fleet, MAX_WAIT};
+use crate::budget::RENEWAL;
 use crate::lease::{self, Holder, Lease};
 use crate::lookup::Phase;
 use crate::timers::Timer;
@@ -199,16 +200,47 @@ impl Fleet {
 
     pub(super) fn left(&mut self, member: MemberId, now: Millis, out: &mut Vec<Output>) {
         self.members.remove(&member);
-        for lookup in self.lookups.values_mut() {
+        let (mut fetching, mut peeking) = (Vec::new(), Vec::new());
+        for (id, lookup) in self.lookups.iter_mut().filter(|(_, lookup)| lookup.lessors.contains(&member)) {
             lookup.lessors.remove(&member);
+            match lookup.phase {
+                Phase::Fetching { .. } => fetching.push(*id),
+                Phase::Peeking { lessor } if lessor == member => peeking.push(*id),
+                Phase::Asking
+                | Phase::Peeking { .. }
+                | Phase::Waiting { .. }
+                | Phase::Using
+                | Phase::Following { .. } => {}
+            }
         }
+        peeking.into_iter().for_each(|id| self.search_anew(id, now, out));
         let held = |(subject, lease): (&Subject, &Lease)| (lease.holder == Holder::Member(member)).then_some(*subject);
         let held: Vec<_> = self.leases.iter().filter_map(held).collect();
         held.into_iter().for_each(|subject| self.abandon(subject, false, now, out));
         let unanswered: Vec<_> = self.asks.iter().filter(|(_, ask)| ask.to == member).map(|(id, _)| *id).collect();
         unanswered.into_iter().for_each(|ask| self.ask_failed(ask, now, out));
+        fetching.into_iter().for_each(|id| self.tell_heir(id, now, out));
         // It may have been the one that fetched.
         self.end_waits(Some(member), None, false, now, out);
+    }
+
+    /// The lease that it holds is gone with its lessor: it needs another's before it fetches.
+    fn search_anew(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
+        self.rest(id, now);
+        self.search(id, now, out);
+    }
+
+    /// A member that let this node fetch is gone: whoever decides now is to know that this node still does.
+    fn tell_heir(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
+        let until = now.after(self.budgets.lookup());
+        let Some(lookup) = self.lookups.get_mut(&id) else { return };
+        lookup.until = until;
+        let subject = lookup.subject;
+        let heir = self.deciders(&subject, now).into_iter().next().filter(|heir| *heir != self.me);
+        if let Some(heir) = heir {
+            self.timers.set(Timer::Renew(id), now.after(RENEWAL));
+            self.ask(id, heir, true, now, out);
+        }
     }
 }
 

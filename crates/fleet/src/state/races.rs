@@ -3,6 +3,7 @@
 use super::tests::{Bench, TTL, ask, inquired, member, replied};
 use super::*;
 use crate::Reply;
+use std::collections::BTreeSet;
 
 const SPAN: Duration = Duration::from_secs(3);
 
