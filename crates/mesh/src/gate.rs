@@ -2,7 +2,7 @@
 //!
 //! It stands after the transport's own handshake, before the swarm: the dialer opens the first substream, both sides send a
 //! nonce, the dialer proves that it holds a key, then the listener. Each asks the swarm's task before it proves, so that no member
-//! gets a second connection. Who fails is no connection: no behaviour sees it, so there
+//! gets a second connection and none that is kept out gets one. Who fails is no connection: no behaviour sees it, so there
 //! is no identify, no Kademlia insert, no gossip and no have-you-got for a stranger. The proofs are computed in
 //! `ghmesh_seal`; `docs/protocol.md` has the exchange byte by byte. The gate knows no transport but by name, so every
 //! transport can stand under it.
@@ -24,17 +24,30 @@ use tokio::sync::{mpsc, oneshot};
 
 /// For the whole exchange: two round trips, so even a satellite link makes it.
 const LIMIT: Duration = Duration::from_secs(2);
+/// Of that, for the other end to hang up once it was told that the connection is not wanted.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// Bytes of a proof.
 const PROOF_BYTES: usize = 32;
 /// In place of a proof: "another connection of ours is there or coming up". Says nothing of membership; no HMAC is zero.
 const REDUNDANT: [u8; PROOF_BYTES] = [0; PROOF_BYTES];
+/// In place of a listener's proof: "you are a member, and kept out for a while". Said only to who has proved membership.
+const EXPELLED: [u8; PROOF_BYTES] = [0xff; PROOF_BYTES];
 
 /// The gate asks the swarm's task whether `peer` may have a connection. Unanswered, it may not.
 #[derive(Debug)]
 pub(crate) struct Plea {
     pub(crate) peer: PeerId,
     pub(crate) end: End,
-    pub(crate) answer: oneshot::Sender<Pass>,
+    pub(crate) answer: oneshot::Sender<Result<Pass, Denial>>,
+}
+
+/// Why the swarm's task does not want a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denial {
+    /// There is another, or one is coming up.
+    Redundant,
+    /// The member is kept out.
+    Expelled,
 }
 
 /// Why a connection did not come into being.
@@ -52,6 +65,12 @@ pub(crate) enum GateError {
     /// One connection is enough.
     #[error("{0} is connected already, or about to be")]
     Redundant(PeerId),
+    /// This node keeps the member out.
+    #[error("{0} is kept out here for a while, as it misbehaved")]
+    Exile(PeerId),
+    /// The member keeps this node out.
+    #[error("it keeps this node out for a while, as this node misbehaved there")]
+    Expelled,
     /// The peer's key is not Ed25519.
     #[error("its key is not Ed25519, so it is no node of ghmesh")]
     KeyType,
@@ -131,12 +150,18 @@ impl Gate {
         let (answer, answered) = oneshot::channel();
         // A task that is gone answers nothing, as one that refuses.
         let _ = self.pleas.send(Plea { peer, end, answer }).await;
-        if let Ok(pass) = answered.await {
-            return Ok(pass);
-        }
-        send(stream, &REDUNDANT).await?;
+        let (word, error) = match (answered.await.unwrap_or(Err(Denial::Redundant)), end) {
+            (Ok(pass), _) => return Ok(pass),
+            (Err(Denial::Redundant), _) => (REDUNDANT, GateError::Redundant(peer)),
+            (Err(Denial::Expelled), End::Listener { .. }) => (EXPELLED, GateError::Exile(peer)),
+            // Who is dialled has proved nothing yet, and is told nothing.
+            (Err(Denial::Expelled), End::Dialer) => return Err(GateError::Exile(peer)),
+        };
+        send(stream, &word).await?;
         stream.close().await?;
-        Err(GateError::Redundant(peer))
+        // Who has the word hangs up. Until then the connection must be driven, or the word would not leave.
+        let _ = tokio::time::timeout(FAREWELL, stream.read(&mut [0])).await;
+        Err(error)
     }
 
     fn transcript(&self, role: Role, dialer: ([u8; 32], PeerId), listener: ([u8; 32], PeerId)) -> Transcript {
@@ -170,7 +195,11 @@ async fn drive<T>(
     let mut exchange = pin!(exchange);
     poll_fn(|cx| match exchange.as_mut().poll(cx) {
         Poll::Ready(outcome) => Poll::Ready(outcome),
-        Poll::Pending => poll_connection(muxer, cx).map(|error| Err(error.into())),
+        Poll::Pending => poll_connection(muxer, cx).map(|error| match exchange.as_mut().poll(cx) {
+            // It has just ended, as the other end hung up.
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => Err(error.into()),
+        }),
     })
     .await
 }
@@ -193,7 +222,11 @@ async fn send(stream: &mut SubstreamBox, bytes: &[u8]) -> io::Result<()> {
 
 async fn receive_proof(from: PeerId, stream: &mut SubstreamBox) -> Result<[u8; PROOF_BYTES], GateError> {
     let proof = receive(stream).await?;
-    if proof == REDUNDANT { Err(GateError::Redundant(from)) } else { Ok(proof) }
+    match proof {
+        REDUNDANT => Err(GateError::Redundant(from)),
+        EXPELLED => Err(GateError::Expelled),
+        proof => Ok(proof),
+    }
 }
 
 async fn receive<const N: usize>(stream: &mut SubstreamBox) -> io::Result<[u8; N]> {

@@ -7,8 +7,9 @@
 //! - [`start`], [`Mesh`], [`Event`]: the running mesh.
 //! - `gate`: a connection comes into being only between holders of one mesh secret.
 //! - `book`, `resolve`, `interfaces`: whom to dial, from all sources at once.
-//! - `antechamber`, `connections`: which connections there may be before the gate, and which there are.
-//! - `letters`, `replay`, `allowance`: what is sealed and opened, what was seen before, and how much is too much.
+//! - `antechamber`, `connections`, `exiles`: which connections there may be before the gate, which there are, and who is kept out.
+//! - `letters`, `replay`, `allowance`, `offences`: what is sealed and opened, what was seen before, how much is too much, and who
+//!   did what nobody should.
 
 mod allowance;
 mod antechamber;
@@ -17,11 +18,13 @@ mod book;
 mod codec;
 mod config;
 mod connections;
+mod exiles;
 mod gate;
 mod identity;
 mod interfaces;
 mod letters;
 mod mesh;
+mod offences;
 mod replay;
 mod resolve;
 mod status;
@@ -32,6 +35,7 @@ mod workers;
 pub use config::{Config, ConfigError, Fault as AddressFault, Problem};
 pub use identity::{Author, Fault as IdentityFault, Identity, IdentityError, Provenance, is_genuine};
 pub use mesh::{AskError, Event, Full, Mesh, Remembered, Replier, StartError, start};
+pub use offences::Offence;
 pub use status::{Counters, Peer, Source, SourceStatus, Status};
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::behaviour::{REQUEST_LIMIT, topic};
 use crate::config::{Config, ConfigError};
 use crate::identity::{Identity, peer_id};
 use crate::letters;
+use crate::offences::Offence;
 use crate::status::Status;
 use crate::task::{AskFailure, Blueprint, Command, Core};
 use crate::workers::{self, Intake};
@@ -83,6 +84,13 @@ pub enum Event {
         member: MemberId,
         /// At least one.
         addresses: Vec<String>,
+    },
+    /// A member did what no well-behaved member does. Told once a second at most of each member and kind.
+    Offended {
+        /// Who.
+        member: MemberId,
+        /// What.
+        offence: Offence,
     },
 }
 
@@ -264,7 +272,20 @@ impl Mesh {
         })?;
         let ended = |_| if self.commands.is_closed() { AskError::Stopped } else { AskError::Closed };
         let sealed = answered.await.map_err(ended)?.map_err(AskError::from)?;
-        letters::open_response(ring, id, &sealed).map_err(|_| AskError::Unreadable)
+        letters::open_response(ring, id, &sealed).map_err(|_| {
+            // What is lost here, as the task has too much to do, repeats itself.
+            let _ = self.commands.try_send(Command::Offended { member: to, offence: Offence::Garbage });
+            AskError::Unreadable
+        })
+    }
+
+    /// Keeps a member out for `span` (24 h at most): closes its connections, lets it in no more, and doesn't dial it until then. A
+    /// span of zero lets it back. Returns at once; that the member is gone is told by [`Event::Left`].
+    pub fn expel(&self, member: MemberId, span: Duration) {
+        let Some(peer) = peer_id(&member) else { return };
+        let commands = self.commands.clone();
+        // Waits where the queue is full: an expulsion must not be lost.
+        tokio::spawn(async move { commands.send(Command::Expel { peer, span }).await });
     }
 
     /// Says goodbye to all members and ends. Other handles then get [`AskError::Stopped`].

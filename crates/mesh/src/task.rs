@@ -11,9 +11,11 @@ mod requests;
 use crate::behaviour::{self, Behaviour};
 use crate::book::Book;
 use crate::connections::{Connections, PATROL};
+use crate::exiles::Exiles;
 use crate::gate::{Gate, Plea};
 use crate::identity::member_id;
 use crate::mesh::{Event, StartError};
+use crate::offences::{Offence, Offences};
 use crate::resolve::Resolved;
 use crate::status::{Counters, Peer, Source, Status};
 use crate::transport;
@@ -62,6 +64,10 @@ pub(crate) enum Command {
     Respond { channel: ResponseChannel<Vec<u8>>, sealed: Vec<u8> },
     /// A gossip message was judged.
     Verdict { id: MessageId, forwarder: PeerId, verdict: Verdict },
+    /// A member did what it should not.
+    Offended { member: MemberId, offence: Offence },
+    /// Keep a member out.
+    Expel { peer: PeerId, span: Duration },
     /// A host name was resolved.
     Resolved(Resolved),
     /// Say goodbye and end.
@@ -95,8 +101,10 @@ pub(crate) enum Verdict {
     AcceptedUnread,
     /// Seen before; ends here.
     Replayed,
-    /// Its author, or who forwarded it, has gossiped more than its allowance; ends here.
-    TooMany,
+    /// This author has gossiped more than its allowance; ends here.
+    TooManyOf(MemberId),
+    /// Who forwarded it has forwarded more than its allowance of authors that are not connected; ends here.
+    TooManyForwarded,
     /// Not a member's word; ends here.
     Refused,
 }
@@ -120,6 +128,8 @@ pub(crate) struct Core {
     status: watch::Sender<Status>,
     book: Book,
     members: BTreeMap<PeerId, Member>,
+    exiles: Exiles,
+    offences: Offences,
     outbox: VecDeque<Event>,
     serving: Arc<Semaphore>,
     counters: Counters,
@@ -169,6 +179,8 @@ impl Core {
             status,
             book,
             members: BTreeMap::new(),
+            exiles: Exiles::default(),
+            offences: Offences::default(),
             outbox: VecDeque::new(),
             serving: Arc::new(Semaphore::new(MAX_SERVING)),
             counters: Counters::default(),
@@ -232,6 +244,13 @@ impl Core {
             self.outbox.pop_front();
         }
         self.outbox.push_back(event);
+    }
+
+    fn offended(&mut self, member: MemberId, offence: Offence) {
+        if self.offences.is_news(member, offence, Instant::now()) {
+            tracing::debug!(%member, ?offence, "a member did what it should not");
+            self.tell(Event::Offended { member, offence });
+        }
     }
 
     /// For what is of use only while it is new.
@@ -400,6 +419,9 @@ impl<'a> Task<'a> {
             }
             self.listen_again();
             self.let_waiting_in(now);
+            if self.core.exiles.let_back(now) {
+                self.dial();
+            }
         }
         if now >= self.timers.walk {
             self.walk(now);
@@ -421,6 +443,8 @@ impl<'a> Task<'a> {
                 let _ = self.swarm.behaviour_mut().exchange.send_response(channel, sealed);
             }
             Some(Command::Verdict { id, forwarder, verdict }) => self.judge(&id, &forwarder, verdict),
+            Some(Command::Offended { member, offence }) => self.core.offended(member, offence),
+            Some(Command::Expel { peer, span }) => self.expel(peer, span),
             Some(Command::Resolved(resolved)) => self.on_resolved(resolved),
             Some(Command::Stop(done)) => return Next::Stop(Some(done)),
             None => return Next::Stop(None),

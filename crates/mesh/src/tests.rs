@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cluster;
+mod expulsion;
 mod finding;
 mod gossip;
 mod hostile;

@@ -9,6 +9,7 @@ use crate::allowance::{Allowances, Payer};
 use crate::behaviour::REQUEST_LIMIT;
 use crate::letters;
 use crate::mesh::{Event, Replier};
+use crate::offences::Offence;
 use crate::replay::{Novelty, ReplayGuard};
 use crate::status::Status;
 use crate::task::{Command, Verdict};
@@ -86,7 +87,10 @@ impl Intake {
         let payer = if self.is_connected(author) { Payer::Author(author) } else { Payer::Forwarder(message.from) };
         if !self.allowances.spend(payer, Instant::now()) {
             tracing::debug!(?payer, "dropped a record: too many come from there");
-            return Verdict::TooMany;
+            return match payer {
+                Payer::Author(author) => Verdict::TooManyOf(author),
+                Payer::Forwarder(_) => Verdict::TooManyForwarded,
+            };
         }
         match self.events.try_send(Event::Record { from: message.from, shared }) {
             Ok(()) => Verdict::Accepted,
@@ -137,6 +141,9 @@ pub(crate) async fn serve(
     let Asked { from, sealed, channel, permits } = asked;
     let Ok((ring, id, request)) = letters::open_request(&rings, &sealed) else {
         tracing::debug!(%from, "refused a request that is not sealed or signed as it must be");
+        let offended = Command::Offended { member: from, offence: Offence::Garbage };
+        // What is lost here, as the task has too much to do, repeats itself.
+        let _ = commands.upgrade().map(|commands| commands.try_send(offended));
         return;
     };
     let (answer, answered) = oneshot::channel();

@@ -154,6 +154,9 @@ impl Inner {
                 self.counts.records_received.add();
                 self.queue(shared);
             }
+            Event::Offended { member, offence } => {
+                tracing::debug!(%member, ?offence, "a member did what it should not");
+            }
             Event::Asked { from, request, replier } => {
                 let node = self.clone();
                 tokio::spawn(async move { node.asked(from, request, replier).await });

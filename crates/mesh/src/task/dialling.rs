@@ -4,7 +4,7 @@ use super::{Member, Task, Waiting};
 use crate::book::{Dial, Failure};
 use crate::config::{is_ip_and_tcp, split_peer};
 use crate::connections::{Connection, Ruling};
-use crate::gate::{GateError, Plea};
+use crate::gate::{Denial, GateError, Plea};
 use crate::interfaces::ContainerNetworks;
 use crate::mesh::Event;
 use crate::resolve::Resolved;
@@ -40,9 +40,10 @@ impl Task<'_> {
         let now = Instant::now();
         self.timers.dial = None;
         while self.connections.len() + self.dials.len() < TARGET_DEGREE {
-            let connections = &self.connections;
-            let Some(dial) = self.core.book.next_dial(|peer| connections.contains(peer), now) else {
-                self.timers.dial = self.core.book.next_due(|peer| connections.contains(peer), now);
+            let (connections, exiles) = (&self.connections, &self.core.exiles);
+            let unwanted = |peer: &PeerId| connections.contains(peer) || exiles.contains(peer, now);
+            let Some(dial) = self.core.book.next_dial(unwanted, now) else {
+                self.timers.dial = self.core.book.next_due(unwanted, now);
                 return;
             };
             self.dial_one(dial, now);
@@ -111,8 +112,11 @@ impl Task<'_> {
     /// The gate asks whether a connection is wanted. An answer that is dropped says no.
     pub(super) fn on_plea(&mut self, plea: Plea) {
         let now = Instant::now();
+        if self.core.exiles.contains(&plea.peer, now) {
+            return drop(plea.answer.send(Err(Denial::Expelled)));
+        }
         match self.connections.rule(plea.peer, plea.end, now) {
-            Ruling::Granted(pass) => drop(plea.answer.send(pass)),
+            Ruling::Granted(pass) => drop(plea.answer.send(Ok(pass))),
             Ruling::Redundant => tracing::debug!(peer = %plea.peer, end = ?plea.end, "one connection is enough"),
             Ruling::After(older) => {
                 for id in older {
@@ -131,7 +135,7 @@ impl Task<'_> {
                 self.on_plea(plea);
             } else if until <= now {
                 let pass = self.connections.grant(plea.peer, now);
-                let _ = plea.answer.send(pass);
+                let _ = plea.answer.send(Ok(pass));
             } else {
                 self.waiting.push(Waiting { plea, until });
             }
@@ -153,6 +157,10 @@ impl Task<'_> {
             self.swarm.close_connection(older);
         }
         self.addresses_failed(failed, now);
+        // It may have been let in just before it was expelled.
+        if self.core.exiles.contains(&peer, now) {
+            self.swarm.close_connection(id);
+        }
         if endpoint.is_dialer() {
             self.core.book.succeeded(&address, peer, now);
             self.swarm.behaviour_mut().kademlia.add_address(&peer, address);
@@ -177,6 +185,19 @@ impl Task<'_> {
         self.core.tell(Event::Joined { member: member.member, addresses });
         self.core.members.insert(peer, member);
         self.walk_soon(now);
+    }
+
+    /// Keeps a member out.
+    pub(super) fn expel(&mut self, peer: PeerId, span: Duration) {
+        let now = Instant::now();
+        tracing::info!(%peer, ?span, "a member is kept out");
+        self.core.exiles.expel(peer, span, now);
+        if !span.is_zero() {
+            self.swarm.behaviour_mut().kademlia.remove_peer(&peer);
+            // Not connected is as good.
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        self.dial();
     }
 
     pub(super) fn on_closed(&mut self, peer: PeerId, id: ConnectionId) {
@@ -306,7 +327,11 @@ fn failure(error: &TransportError<io::Error>) -> Failure {
         TransportError::MultiaddrNotSupported(_) => Failure::Unreachable("no transport for this address".to_owned()),
         TransportError::Other(error) => match refusal(error) {
             Some(GateError::Redundant(peer)) => Failure::Redundant(*peer),
-            Some(refusal) => Failure::Stranger(refusal.to_string()),
+            Some(GateError::Exile(peer)) => Failure::Redundant(*peer),
+            Some(refusal @ GateError::Expelled) => Failure::Unreachable(refusal.to_string()),
+            Some(refusal @ (GateError::Broken(_) | GateError::TimedOut | GateError::Stranger | GateError::KeyType)) => {
+                Failure::Stranger(refusal.to_string())
+            }
             None => Failure::Unreachable(root_cause(error).to_string()),
         },
     }

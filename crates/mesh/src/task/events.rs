@@ -77,7 +77,7 @@ impl Task<'_> {
     fn on_refused(&mut self, from: &Multiaddr, error: &ListenError) {
         tracing::debug!(%from, %error, "refused a connection");
         if let ListenError::Transport(TransportError::Other(error)) = error
-            && refusal(error).is_some_and(|refusal| !matches!(refusal, GateError::Redundant(_)))
+            && refusal(error).is_some_and(|refusal| !matches!(refusal, GateError::Redundant(_) | GateError::Exile(_)))
         {
             self.core.counters.strangers += 1;
             self.changed = true;

@@ -2,12 +2,18 @@
 
 use super::{Answer, AskFailure, Held, Task, Verdict};
 use crate::codec::Frames;
+use crate::identity::member_id;
+use crate::offences::Offence;
 use crate::workers::{self, Asked, Gossiped, MAX_UNREAD_ONE};
+use ghmesh_model::MemberId;
 use ghmesh_model::limits::MAX_GOSSIP_BYTES;
 use libp2p::PeerId;
 use libp2p::gossipsub::{self, MessageAcceptance, MessageId, PublishError, TopicHash};
-use libp2p::request_response::{self, InboundRequestId, Message, OutboundFailure, OutboundRequestId, ResponseChannel};
+use libp2p::request_response::{
+    self, InboundFailure, InboundRequestId, Message, OutboundFailure, OutboundRequestId, ResponseChannel,
+};
 use libp2p::swarm::NetworkBehaviour;
+use std::io;
 use std::time::{Duration, Instant};
 
 /// Requests to one member at once. It lies below the streams of a connection, so that the member can still ask back.
@@ -72,10 +78,13 @@ impl Task<'_> {
     }
 
     fn on_message(&mut self, id: MessageId, forwarder: PeerId, sealed: Vec<u8>) {
-        let Some(member) = self.core.members.get_mut(&forwarder).filter(|_| sealed.len() <= MAX_GOSSIP_BYTES) else {
-            self.core.counters.gossip_refused += 1;
-            return self.report(&id, &forwarder, MessageAcceptance::Reject);
+        let Some(member) = self.core.members.get_mut(&forwarder) else {
+            return self.report(&id, &forwarder, MessageAcceptance::Ignore);
         };
+        if sealed.len() > MAX_GOSSIP_BYTES {
+            let from = member.member;
+            return self.refuse_unread(&id, &forwarder, from);
+        }
         let gossiped = Gossiped { id: id.clone(), forwarder, from: member.member, sealed };
         if member.unread < MAX_UNREAD_ONE && self.core.intake.try_send(gossiped).is_ok() {
             member.unread += 1;
@@ -85,10 +94,22 @@ impl Task<'_> {
         }
     }
 
+    fn refuse_unread(&mut self, id: &MessageId, forwarder: &PeerId, from: MemberId) {
+        self.core.counters.gossip_refused += 1;
+        self.core.offended(from, Offence::Garbage);
+        self.report(id, forwarder, MessageAcceptance::Reject);
+    }
+
     pub(super) fn judge(&mut self, id: &MessageId, forwarder: &PeerId, verdict: Verdict) {
         if let Some(member) = self.core.members.get_mut(forwarder) {
             // A verdict may be about what came before it left and joined again.
             member.unread = member.unread.saturating_sub(1);
+        }
+        match verdict {
+            Verdict::TooManyOf(author) => self.core.offended(author, Offence::Flood),
+            // Members read what they forward, so it is this one's own doing.
+            Verdict::Refused => member_id(forwarder).into_iter().for_each(|m| self.core.offended(m, Offence::Garbage)),
+            Verdict::Accepted | Verdict::AcceptedUnread | Verdict::Replayed | Verdict::TooManyForwarded => {}
         }
         let counters = &mut self.core.counters;
         let acceptance = match verdict {
@@ -101,7 +122,7 @@ impl Task<'_> {
                 counters.gossip_replayed += 1;
                 MessageAcceptance::Ignore
             }
-            Verdict::TooMany => {
+            Verdict::TooManyOf(_) | Verdict::TooManyForwarded => {
                 counters.gossip_excess += 1;
                 MessageAcceptance::Ignore
             }
@@ -154,7 +175,10 @@ impl Task<'_> {
             } => {
                 self.on_request(peer, request_id, request, channel);
             }
-            request_response::Event::OutboundFailure { request_id, error, .. } => {
+            request_response::Event::OutboundFailure { peer, request_id, error, .. } => {
+                if let OutboundFailure::Io(error) = &error {
+                    self.misframed(&peer, error);
+                }
                 let failure = match error {
                     OutboundFailure::Timeout => AskFailure::TimedOut,
                     OutboundFailure::DialFailure => AskFailure::NotConnected,
@@ -166,8 +190,20 @@ impl Task<'_> {
             }
             request_response::Event::InboundFailure { peer, error, .. } => {
                 tracing::debug!(%peer, %error, "a member's request failed");
+                if let InboundFailure::Io(error) = &error {
+                    self.misframed(&peer, error);
+                }
             }
             request_response::Event::ResponseSent { .. } => {}
+        }
+    }
+
+    /// Only a frame that is longer than any may be is an offence; those that break off are everyday.
+    fn misframed(&mut self, peer: &PeerId, error: &io::Error) {
+        if error.kind() == io::ErrorKind::InvalidData
+            && let Some(member) = member_id(peer)
+        {
+            self.core.offended(member, Offence::Garbage);
         }
     }
 

@@ -2,10 +2,11 @@
 
 use super::cluster::{Node, Setup, cluster, eventually};
 use crate::allowance::BURST;
-use crate::{Author, Event, Identity};
+use crate::{Author, Event, Identity, Offence};
 use ghmesh_model::Scope;
 use ghmesh_model::limits::{MAX_GOSSIP_BYTES, MAX_INLINE_BODY_BYTES};
 use ghmesh_model::wire::{Invalidated, Record, Shared};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -167,6 +168,7 @@ enum Signs {
 async fn is_heard_beside_a_flood(signs: Signs) {
     let mut nodes = cluster(3).await;
     let (mut victim, quiet, flooder) = (nodes.remove(0), nodes.remove(0), nodes.remove(0));
+    let flooding = flooder.member();
     let begun = Instant::now();
     let flood = tokio::spawn(async move {
         loop {
@@ -184,7 +186,7 @@ async fn is_heard_beside_a_flood(signs: Signs) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
-    let mut heard_of_flood = 0;
+    let (mut heard_of_flood, mut offenders) = (0, BTreeSet::new());
     victim
         .event(|event| match event {
             Event::Record { shared, .. } if shared.signed.stamp.author == quiet_member => Some(()),
@@ -192,11 +194,18 @@ async fn is_heard_beside_a_flood(signs: Signs) {
                 heard_of_flood += 1;
                 None
             }
+            Event::Offended { member, offence } => {
+                offenders.insert((member, offence));
+                None
+            }
             _ => None,
         })
         .await;
     flood.abort();
     speaking.abort();
+    // Who only passes on what invented authors said is not to blame: it can't know them all.
+    let expected = if signs == Signs::TheFlooder { vec![(flooding, Offence::Flood)] } else { vec![] };
+    assert!(offenders.iter().eq(&expected), "{offenders:?}");
     // By the one that floods, and at most as much again by the one that forwards.
     let allowed = 2.0 * (f64::from(BURST) + 64.0 * begun.elapsed().as_secs_f64());
     assert!(f64::from(heard_of_flood) <= allowed + 2.0, "{heard_of_flood} of the flood, {allowed} are allowed");

@@ -1,15 +1,15 @@
 //! A member that holds the secret and does as it likes.
 
-use super::cluster::{Setup, eventually, ring, within};
+use super::cluster::{Node, Setup, eventually, ring, within};
 use crate::behaviour::{self, Behaviour, BehaviourEvent, topic};
 use crate::connections::Connections;
 use crate::gate::{Gate, Plea};
 use crate::letters;
-use crate::{AskError, Event, Identity, transport};
+use crate::{AskError, Event, Identity, Offence, transport};
 use futures::StreamExt;
-use ghmesh_model::BodyCid;
 use ghmesh_model::limits::MAX_GOSSIP_BYTES;
 use ghmesh_model::wire::{Request, Response};
+use ghmesh_model::{BodyCid, MemberId};
 use ghmesh_seal::{KeyRing, Purpose, Transport};
 use libp2p::request_response::{self, Message};
 use libp2p::swarm::SwarmEvent;
@@ -26,7 +26,7 @@ fn hostile(identity: &Identity, ring: &KeyRing) -> Swarm<Behaviour> {
     tokio::spawn(async move {
         let mut connections = Connections::new(local);
         while let Some(plea) = asked.recv().await {
-            let _ = plea.answer.send(connections.grant(plea.peer, Instant::now()));
+            let _ = plea.answer.send(Ok(connections.grant(plea.peer, Instant::now())));
         }
     });
     let gate = Gate { local, rings: rings.clone(), transport: Transport::Tcp, pleas };
@@ -46,6 +46,15 @@ async fn subscribed(swarm: &mut Swarm<Behaviour>) {
     .await;
 }
 
+/// Waits until the node is told that this member sends garbage.
+async fn garbage_of(node: &mut Node, who: MemberId) {
+    node.event(|event| match event {
+        Event::Offended { member, offence } => Some(assert_eq!((member, offence), (who, Offence::Garbage))),
+        _ => None,
+    })
+    .await;
+}
+
 fn noise(length: usize) -> Vec<u8> {
     (0..length).map(|_| rand::random()).collect()
 }
@@ -55,7 +64,8 @@ async fn garbage_in_gossip_stops_at_the_first_member() {
     let mut node = Setup::new("secret").start().await;
     let mut witness = Setup::new("secret").dialling([node.address()]).start().await;
     let ring = ring("secret");
-    let mut swarm = hostile(&Identity::ephemeral(), &ring);
+    let identity = Identity::ephemeral();
+    let mut swarm = hostile(&identity, &ring);
     swarm.dial(node.address().parse::<Multiaddr>().unwrap()).unwrap();
     subscribed(&mut swarm).await;
     let garbage = [
@@ -75,6 +85,7 @@ async fn garbage_in_gossip_stops_at_the_first_member() {
     }
     let running = tokio::spawn(async move { while swarm.next().await.is_some() {} });
     eventually("every piece to be refused", || node.mesh.status().counters.gossip_refused == count).await;
+    garbage_of(&mut node, identity.member()).await;
     let shared = node.record(1);
     node.mesh.publish(shared.clone()).unwrap();
     witness.receives(&shared.signed).await;
@@ -87,7 +98,7 @@ async fn garbage_in_gossip_stops_at_the_first_member() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn garbage_for_an_answer_is_an_error_at_once() {
-    let node = Setup::new("secret").start().await;
+    let mut node = Setup::new("secret").start().await;
     let ring = ring("secret");
     let identity = Identity::ephemeral();
     let mut swarm = hostile(&identity, &ring);
@@ -118,6 +129,7 @@ async fn garbage_for_an_answer_is_an_error_at_once() {
     }
     assert_eq!(ask().await, Err(AskError::Closed));
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    garbage_of(&mut node, identity.member()).await;
     running.abort();
 }
 
@@ -125,7 +137,8 @@ async fn garbage_for_an_answer_is_an_error_at_once() {
 async fn garbage_for_a_question_is_dropped_and_so_are_too_many() {
     let mut node = Setup::new("secret").start().await;
     let ring = ring("secret");
-    let mut swarm = hostile(&Identity::ephemeral(), &ring);
+    let identity = Identity::ephemeral();
+    let mut swarm = hostile(&identity, &ring);
     let address: Multiaddr = node.address().parse().unwrap();
     let peer: PeerId = node.identity.peer_id().parse().unwrap();
     swarm.dial(address).unwrap();
@@ -143,6 +156,7 @@ async fn garbage_for_a_question_is_dropped_and_so_are_too_many() {
         failed == 3
     })
     .await;
+    garbage_of(&mut node, identity.member()).await;
     // More than one member may ask at once; the owner answers none of them yet.
     for _ in 0..200 {
         let (_, sealed) = letters::seal_request(&ring, Request::Body { cid: BodyCid([1; 32]), offset: 0 }).unwrap();

@@ -1,0 +1,4 @@
+//! [`ghmesh_fuzz::headers`] under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| ghmesh_fuzz::headers(input));
