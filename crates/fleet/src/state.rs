@@ -17,6 +17,10 @@ use std::time::Duration;
 /// lease; GitHub itself ends what takes it longer.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
+/// How often a lookup asks again after a fetch that it waited for came to nothing; then it goes alone. Two, as the present owner
+/// and the one from before the members changed may both tell of the same fetch.
+const MAX_RESTARTS: u8 = 2;
+
 /// Added to the wait that an owner states, for the way of the delivery.
 const WAIT_MARGIN: Duration = Duration::from_millis(50);
 
@@ -231,7 +235,8 @@ impl Fleet {
         if let Some(remaining) = self.let_fetch(&subject, now).filter(|_| outranks(&subject.key, &lessor, &self.me)) {
             return self.wait(id, None, remaining, now, out);
         }
-        let former = self.former_owner(&subject, now).filter(|former| outranks(&subject.key, &lessor, former));
+        let former = self.former_owner(&subject, &lessor, now);
+        let former = former.filter(|former| outranks(&subject.key, &lessor, former));
         if former == Some(self.me) && self.running(&subject, now).is_none() {
             self.lease_out(subject, Holder::Own(id), now);
         }
@@ -451,14 +456,14 @@ impl Fleet {
         if unshareable { self.fetch(id, FetchReason::Waited, now, out) } else { self.restart(id, now, out) }
     }
 
-    /// Asks once more (the owner then lets one of those that waited fetch), then goes alone.
+    /// Asks again (the owner then lets one of those that waited fetch), and after that goes alone.
     fn restart(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
         self.rest(id, now);
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
-        if lookup.restarted {
+        if lookup.restarts == MAX_RESTARTS {
             return self.fetch(id, FetchReason::Waited, now, out);
         }
-        lookup.restarted = true;
+        lookup.restarts += 1;
         lookup.released = None;
         self.search(id, now, out);
     }
@@ -570,11 +575,12 @@ impl Fleet {
         owners(&subject.key, self.members.keys().copied().chain([self.me]))
     }
 
-    /// Who would own it, had nobody joined lately: some members may still turn to that one.
-    fn former_owner(&self, subject: &Subject, now: Millis) -> Option<MemberId> {
-        let settled = |since: &Millis| now.since(*since).is_some_and(|age| age >= lease::LONGEST);
-        let settled = self.members.iter().filter(|(_, since)| settled(since)).map(|(member, _)| *member);
-        owners(&subject.key, settled.chain([self.me])).first().copied()
+    /// Who would decide in the place of `lessor`, had that not joined lately: who does not see it yet turns there.
+    fn former_owner(&self, subject: &Subject, lessor: &MemberId, now: Millis) -> Option<MemberId> {
+        let is_new = |since: &Millis| now.since(*since).is_none_or(|age| age < lease::LONGEST);
+        let joined = self.members.get(lessor).filter(|since| is_new(since))?;
+        let before = self.members.iter().filter(|(_, since)| *since < joined).map(|(member, _)| *member);
+        owners(&subject.key, before.chain([self.me])).first().copied()
     }
 
     /// Who may be asked whether it has something, the best ranked first.

@@ -17,10 +17,9 @@ fn fetch(lookup: u64, reason: FetchReason) -> Output {
 }
 
 impl Bench {
-    /// Members 5 to 7 join a fleet that has been together for a minute, and outrank its owner of this subject, which is this
+    /// Members 5 to 7 join, and outrank its owner of this subject, which is this
     /// node (`own`) or another. Gives the subject, the new ranking and the former owner.
     fn newcomers(&mut self, own: bool) -> (Subject, Vec<MemberId>, MemberId) {
-        self.now.0 += 60_000;
         (5..8).for_each(|number| drop(self.give(Input::Joined { member: member(number) })));
         let fits = |key: &WireKey| {
             let before = owners(key, (0..5).map(member))[0];
