@@ -13,7 +13,7 @@ const SHOWN: usize = 5;
 #[derive(Parser)]
 #[command(about = "Runs the real coordination of many nodes in virtual time")]
 struct Arguments {
-    /// Names in simulations/scenarios, or paths that end in .toml; none: all
+    /// Names in simulations/scenarios, or paths that end in .toml; none: all that are quick
     scenarios: Vec<String>,
     /// Run this seed alone
     #[arg(long)]
@@ -29,7 +29,7 @@ struct Arguments {
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let names = match arguments.scenarios.is_empty() {
-        true => Scenario::names().context("the scenarios could not be listed")?,
+        true => quick(Scenario::names().context("the scenarios could not be listed")?)?,
         false => arguments.scenarios.clone(),
     };
     let rows: Vec<_> = names.into_iter().map(|name| simulate(name, &arguments)).collect::<anyhow::Result<_>>()?;
@@ -37,6 +37,17 @@ fn main() -> anyhow::Result<ExitCode> {
     rows.iter().for_each(|(name, reports)| explain(name, reports));
     let failed = rows.iter().flat_map(|(_, reports)| reports).any(|report| !report.violations.is_empty());
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Those that don't take minutes.
+fn quick(names: Vec<String>) -> anyhow::Result<Vec<String>> {
+    let mut quick = Vec::new();
+    for name in names {
+        if !Scenario::load(&name)?.slow {
+            quick.push(name);
+        }
+    }
+    Ok(quick)
 }
 
 fn simulate(name: String, arguments: &Arguments) -> anyhow::Result<(String, Vec<Report>)> {

@@ -142,7 +142,11 @@ impl Liar {
                         None => unanswered.push(replier),
                     }
                 }
-                Event::Joined { .. } | Event::Left { .. } | Event::RoundTrip { .. } | Event::Addresses { .. } => {}
+                Event::Joined { .. }
+                | Event::Left { .. }
+                | Event::RoundTrip { .. }
+                | Event::Addresses { .. }
+                | Event::Offended { .. } => {}
             }
         }
     }

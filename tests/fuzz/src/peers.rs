@@ -3,7 +3,7 @@
 use ghmesh_model::cbor;
 use ghmesh_model::limits::{CHUNK_BYTES, MAX_RESPONSE_BYTES};
 use ghmesh_model::wire::{
-    Budget, Invalidated, Record, Request, Response, Shared, SignedRecord, Stamp, Stored, Validation,
+    Budget, Invalidated, Presence, Record, Request, Response, Shared, SignedRecord, Stamp, Stored, Validation,
 };
 use ghmesh_model::{BodyCid, Fingerprint, MemberId, Representation, Scope, WireKey, limits};
 use ghmesh_seal::{Cost, KeyRing, NONCE_BYTES, Purpose, Secret, derive};
@@ -69,6 +69,7 @@ fn inside(signed: &SignedRecord) {
             assert!(budget.buckets.len() <= limits::MAX_BUCKETS && budget.host.len() <= limits::MAX_HOST_BYTES);
             let _ = budget.mac_input(&signed.stamp);
         }
+        Record::Presence(presence) => assert!(presence.addresses.len() <= limits::MAX_PRESENCE_ADDRESSES),
         Record::Unknown(kind) => {
             assert_eq!(*kind, signed.kind);
             return;
@@ -142,6 +143,7 @@ fn records() -> Vec<Record> {
         Record::Revalidated(validation),
         Record::Invalidated(Invalidated { scopes }),
         Record::Budget(budget),
+        Record::Presence(Presence { addresses: vec!["/ip4/10.0.0.1/tcp/9000".to_owned()], neighbours: 3 }),
     ]
 }
 
