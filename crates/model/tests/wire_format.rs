@@ -2,6 +2,7 @@
 //! hexadecimal. A line is never changed, only added: what has another form gets another name, and the old one must still be read.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use ghmesh_model::digest::{Item, ItemId, Listing, Summaries, Wanted};
 use ghmesh_model::wire::{
     Bucket, Budget, Invalidated, Presence, Record, Request, Response, Shared, SignedRecord, Stamp, Stored, Validation,
 };
@@ -79,6 +80,10 @@ fn shared(body: Option<Vec<u8>>) -> Shared {
     Shared { signed: signed(&Record::Stored(stored())), age_ms: 1500, body }
 }
 
+fn item() -> Item {
+    Item { id: ItemId([11; 16]), version: 3_600_000_001 }
+}
+
 fn requests() -> Vec<(&'static str, Request)> {
     let (key, fingerprint) = (WireKey([1; 32]), Fingerprint([2; 32]));
     vec![
@@ -86,6 +91,9 @@ fn requests() -> Vec<(&'static str, Request)> {
         ("request deliver", Request::Deliver { records: vec![shared(None)] }),
         ("request release", Request::Release { key, fingerprint, unshareable: true }),
         ("request body", Request::Body { cid: BodyCid([3; 32]), offset: 262_144 }),
+        ("request digest", Request::Digest { since: 1_799_990_000, summaries: Summaries::of([item()], 4) }),
+        ("request pull", Request::Pull { wanted: Wanted(vec![item().id]) }),
+        ("request renew", Request::Renew { nonce: [12; 32] }),
     ]
 }
 
@@ -99,7 +107,10 @@ fn responses() -> Vec<(&'static str, Response)> {
         ("response body", Response::Body { length: 70_000, bytes: vec![10; 20] }),
         ("response ok", Response::Ok),
         ("response no", Response::No),
-        ("response known", Response::Known { records: known }),
+        ("response known", Response::Known { records: known.clone() }),
+        ("response digest", Response::Digest { since: 1_799_990_000, listing: Listing(vec![item()]) }),
+        ("response pulled", Response::Pulled { records: known, dealt: 2 }),
+        ("response proof", Response::Proof { nonce: [13; 32], mac: [14; 32] }),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 use ghmesh_model::cbor;
 use ghmesh_model::digest::{Item, ItemId, Listing, Summaries, Wanted};
+use ghmesh_model::digest::{Item, ItemId, Listing, Summaries, Wanted};
 use ghmesh_model::limits::{CHUNK_BYTES, MAX_RESPONSE_BYTES};
 use ghmesh_model::wire::{
     Budget, Invalidated, Presence, Record, Request, Response, Shared, SignedRecord, Stamp, Stored, Validation,
@@ -26,8 +27,12 @@ pub fn message(input: &[u8]) {
     if let Some(shared) = again::<Shared>(input) {
         record(&shared);
     }
-    if let Some(Response::Have { records } | Response::Known { records } | Response::Lease { known: records, .. }) =
-        again::<Response>(input)
+    if let Some(
+        Response::Have { records }
+        | Response::Known { records }
+        | Response::Lease { known: records, .. }
+        | Response::Pulled { records, .. },
+    ) = again::<Response>(input)
     {
         records.iter().for_each(record);
     }
@@ -147,6 +152,8 @@ fn records() -> Vec<Record> {
         Record::Presence(Presence { addresses: vec!["/ip4/10.0.0.1/tcp/9000".to_owned()], neighbours: 3 }),
     ]
 }
+
+const ITEM: Item = Item { id: ItemId([11; 16]), version: 3_600_000_001 };
 
 pub(crate) fn messages() -> Vec<Vec<u8>> {
     let (key, fingerprint) = (WireKey([1; 32]), Fingerprint([2; 32]));
