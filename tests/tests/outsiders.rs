@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinSet;
 
@@ -160,6 +160,43 @@ async fn nonsense_and_handshakes_that_never_end_get_a_greeting_at_most_and_are_h
         let text = String::from_utf8_lossy(&said);
         assert!(said.len() <= 64 && !text.contains("ghmesh") && !text.contains("meshsub"), "{text:?}");
     }
+    assert_eq!(daemon.count("connected_peers").await, 0);
+}
+
+/// Bytes that QUIC's rules (RFC 9000, 8.1) let a server send for each byte of somebody whose address isn't proved.
+const AMPLIFICATION: usize = 3;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root, for network namespaces"]
+async fn datagrams_without_sense_get_the_versions_that_are_spoken_at_most() {
+    let mut lan = Lan::new();
+    let github = github(&lan).await;
+    let host = lan.add_host();
+    let daemon = node(&github, &host, Over::Quic).start().await;
+    daemon.address().await;
+    let socket = UdpSocket::bind("0.0.0.0:0").await.expect("a free port");
+    socket.connect(format!("{}:{PORT}", lan.address(&host))).await.expect("an address");
+
+    // A long header of a version that nobody speaks, of full size and truncated; a short header; text.
+    let mut initial = vec![0xc0, 0x0a, 0x0a, 0x0a, 0x0a, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0];
+    let truncated = initial.clone();
+    initial.resize(1200, 0);
+    let mut sent = 0;
+    for datagram in [&truncated[..], &[0x40; 40], b"GET / HTTP/1.1\r\n\r\n", &initial] {
+        sent += socket.send(datagram).await.expect("it is sent");
+    }
+    let mut buffer = [0; 2048];
+    // The last one is answered, by the versions: what comes before that answer is to the others.
+    let mut said = 0;
+    eventually("it says which versions it speaks", async || {
+        let length = tokio::time::timeout(Duration::from_millis(100), socket.recv(&mut buffer)).await.ok()?.ok()?;
+        said += length;
+        assert!(!String::from_utf8_lossy(&buffer[..length]).contains("ghmesh"));
+        // A version negotiation names version 0 (RFC 9000, 17.2.1).
+        (buffer[0] & 0x80 != 0 && buffer[1..5] == [0; 4]).then_some(())
+    })
+    .await;
+    assert!(said <= AMPLIFICATION * sent, "{said} bytes for {sent}");
     assert_eq!(daemon.count("connected_peers").await, 0);
 }
 

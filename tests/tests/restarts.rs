@@ -2,7 +2,7 @@
 
 use ghmesh_github_sim::{Sim, tokens};
 use ghmesh_tests::cluster::{Over, github, gossip_back, item, mesh};
-use ghmesh_tests::network::Lan;
+use ghmesh_tests::network::{Lan, Protocol};
 use ghmesh_tests::{Daemon, eventually};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
@@ -168,6 +168,55 @@ async fn a_host_whose_cable_was_pulled_goes_on_alone_and_is_a_member_again_when_
     other.connected(1).await;
     one.connected(1).await;
     all_hear_of(&github, &daemons, 2).await;
+}
+
+/// Members that a node is connected to over a transport.
+async fn peers_over(daemon: &Daemon, transport: &str) -> usize {
+    let status = daemon.admin("/_ghmesh/status").await.expect("it answers").json();
+    let peers = status["peers"].as_array().cloned().unwrap_or_default();
+    peers.iter().filter(|peer| peer["transport"] == transport).count()
+}
+
+async fn all_talk_over(daemons: &[Daemon], transport: &str) {
+    for daemon in daemons {
+        let all = async || (peers_over(daemon, transport).await == daemons.len() - 1).then_some(());
+        eventually(&format!("all talk over {transport}"), all).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root, for network namespaces"]
+async fn where_udp_is_blocked_all_works_over_tcp_and_where_tcp_is_over_quic() {
+    let mut lan = Lan::new();
+    let github = github(&lan).await;
+    let hosts = [lan.add_host(), lan.add_host(), lan.add_host()];
+    lan.block(Protocol::Udp);
+    let daemons = mesh(&github, &lan, &hosts, Over::Both).await;
+    all_talk_over(&daemons, "tcp").await;
+    all_hear_of(&github, &daemons, 1).await;
+
+    // The connections that there are die without a word, and no new one comes up where they were.
+    lan.unblock(Protocol::Udp);
+    lan.block(Protocol::Tcp);
+    all_talk_over(&daemons, "quic").await;
+    all_hear_of(&github, &daemons, 2).await;
+
+    lan.unblock(Protocol::Tcp);
+    lan.block(Protocol::Udp);
+    all_talk_over(&daemons, "tcp").await;
+    all_hear_of(&github, &daemons, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root, for network namespaces"]
+async fn where_tcp_is_blocked_from_the_start_a_mesh_comes_up_over_quic() {
+    let mut lan = Lan::new();
+    let github = github(&lan).await;
+    let hosts = [lan.add_host(), lan.add_host(), lan.add_host()];
+    lan.block(Protocol::Tcp);
+    let daemons = mesh(&github, &lan, &hosts, Over::Both).await;
+    all_talk_over(&daemons, "quic").await;
+    all_hear_of(&github, &daemons, 1).await;
 }
 
 /// One call brings it to all.
