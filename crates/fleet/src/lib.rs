@@ -42,6 +42,7 @@ mod lease;
 mod lookup;
 mod rank;
 mod reputation;
+mod roster;
 mod state;
 pub mod sync;
 mod timers;
@@ -49,6 +50,7 @@ mod timers;
 pub use budget::Budgets;
 pub use rank::owners;
 pub use reputation::{Offence, Standing};
+pub use roster::Roster;
 pub use state::{Config, Counters, Fleet, Load};
 
 use ghmesh_model::{Fingerprint, MemberId, Millis, WireKey};

@@ -56,8 +56,8 @@ pub(crate) struct Lookup {
     pub(crate) lessors: BTreeSet<MemberId>,
     /// A member whose "it came to nothing" overtook its "wait", and whether it said that the answer can't be shared.
     pub(crate) released: Option<(MemberId, bool)>,
-    /// Whether it began anew once, after another's fetch came to nothing. It does so only once.
-    pub(crate) restarted: bool,
+    /// How often it began anew, after another's fetch came to nothing.
+    pub(crate) restarts: u8,
     /// When it waits for nobody any more. Set when it first waits.
     pub(crate) patience: Option<Millis>,
     /// The member that granted its lease behind another credential's fetch, and when that should be done.
@@ -79,7 +79,7 @@ impl Lookup {
             asked: BTreeSet::new(),
             lessors: BTreeSet::new(),
             released: None,
-            restarted: false,
+            restarts: 0,
             patience: None,
             behind: None,
             follow,

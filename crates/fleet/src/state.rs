@@ -3,19 +3,23 @@
 mod owner;
 
 use crate::budget::{Budgets, RENEWAL};
-use crate::lease::{Holder, Lease};
+use crate::lease::{self, Holder, Lease};
 use crate::lookup::{Ask, Lookup, Phase};
 use crate::rank::{outranks, owners};
 use crate::reputation::{Reputation, Standing};
 use crate::timers::{Timer, Timers};
 use crate::{Answer, AskId, FetchReason, Input, LookupId, Offence, Output, Subject};
 use ghmesh_model::{MemberId, Millis};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Longest that one lookup waits for others' fetches, all its waits together, whatever members claim. Equal to the longest
 /// lease; GitHub itself ends what takes it longer.
 const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// How often a lookup asks again after a fetch that it waited for came to nothing; then it goes alone. Two, as the present owner
+/// and the one from before the members changed may both tell of the same fetch.
+const MAX_RESTARTS: u8 = 2;
 
 /// Added to the wait that an owner states, for the way of the delivery.
 const WAIT_MARGIN: Duration = Duration::from_millis(50);
@@ -64,7 +68,8 @@ pub struct Load {
 pub struct Fleet {
     me: MemberId,
     follow: bool,
-    members: BTreeSet<MemberId>,
+    /// Who is connected, and since when.
+    members: BTreeMap<MemberId, Millis>,
     lookups: BTreeMap<LookupId, Lookup>,
     asks: BTreeMap<AskId, Ask>,
     leases: BTreeMap<Subject, Lease>,
@@ -82,7 +87,7 @@ impl Fleet {
         Fleet {
             me: config.me,
             follow: config.follow,
-            members: BTreeSet::new(),
+            members: BTreeMap::new(),
             lookups: BTreeMap::new(),
             asks: BTreeMap::new(),
             leases: BTreeMap::new(),
@@ -115,7 +120,7 @@ impl Fleet {
             Input::Arrived { subject, confirmed_at } => self.arrived(subject, confirmed_at, now, out),
             Input::Released { from, subject, unshareable } => self.released(from, subject, unshareable, now, out),
             Input::Joined { member } => {
-                self.members.insert(member);
+                self.members.entry(member).or_insert(now);
                 self.reputation.joined(&member);
             }
             Input::Left { member } => self.left(member, now, out),
@@ -157,7 +162,7 @@ impl Fleet {
 
     /// Members that are connected, without this node.
     pub fn members(&self) -> impl Iterator<Item = MemberId> + '_ {
-        self.members.iter().copied()
+        self.members.keys().copied()
     }
 
     /// Members that are used for less than everything, connected or not.
@@ -219,7 +224,8 @@ impl Fleet {
         self.peek(id, self.me, now, out);
     }
 
-    /// One look at the standbys before a charged call.
+    /// One look at the standbys before a charged call. The owner from before the members changed is not only asked whether it
+    /// has something, or let somebody fetch: it is asked for its leave too, so that it tells whoever still turns to it.
     fn peek(&mut self, id: LookupId, lessor: MemberId, now: Millis, out: &mut Vec<Output>) {
         self.rest(id, now);
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
@@ -229,13 +235,20 @@ impl Fleet {
         if let Some(remaining) = self.let_fetch(&subject, now).filter(|_| outranks(&subject.key, &lessor, &self.me)) {
             return self.wait(id, None, remaining, now, out);
         }
+        let former = self.former_owner(&subject, &lessor, now);
+        let former = former.filter(|former| outranks(&subject.key, &lessor, former));
+        if former == Some(self.me) && self.running(&subject, now).is_none() {
+            self.lease_out(subject, Holder::Own(id), now);
+        }
         let asked_yet = |member: &MemberId| *member == self.me || asked.contains(member);
-        let others: Vec<_> = self.askable(&subject, now).filter(|member| !asked_yet(member)).collect();
+        let mut others: Vec<_> = self.askable(&subject, now).filter(|member| !asked_yet(member)).collect();
+        let is_left_out = |former: &MemberId| !asked_yet(former) && !others.contains(former);
+        others.extend(former.filter(is_left_out).filter(|former| self.is_askable(former, now)));
         if others.is_empty() || now >= until {
             return self.fetch(id, FetchReason::Leased, now, out);
         }
         self.timers.set(Timer::GiveUp(id), until);
-        others.into_iter().for_each(|member| self.ask(id, member, false, now, out));
+        others.into_iter().for_each(|member| self.ask(id, member, former == Some(member), now, out));
     }
 
     fn ask(&mut self, id: LookupId, to: MemberId, lease: bool, now: Millis, out: &mut Vec<Output>) {
@@ -258,6 +271,7 @@ impl Fleet {
         let took = now.since(sent).unwrap_or_default();
         self.reputation.answered(to, took >= self.budgets.turn_away(), now);
         self.budgets.round_trip(took);
+        self.budgets.answered(took);
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         lookup.open.remove(&ask);
         if matches!(lookup.phase, Phase::Fetching { .. }) {
@@ -269,10 +283,11 @@ impl Fleet {
         match answer {
             Answer::Have => self.use_answer(id, ask, now, out),
             Answer::Coming { wait } => self.coming(id, to, wait, now, out),
-            Answer::Lease { behind } if lease => {
+            Answer::Lease { behind } if lease && lookup.phase == Phase::Asking => {
                 lookup.behind = behind.map(|wait| (to, now.after(wait)));
                 self.peek(id, to, now, out);
             }
+            // From the owner before the present one: it now tells others, too.
             Answer::Lease { .. } | Answer::No => self.no_answer(id, now, out),
         }
     }
@@ -310,9 +325,9 @@ impl Fleet {
     /// `from` says that somebody fetches.
     fn coming(&mut self, id: LookupId, from: MemberId, wait: Duration, now: Millis, out: &mut Vec<Output>) {
         let Some(lookup) = self.lookups.get(&id) else { return };
-        let lessor = match lookup.phase {
-            Phase::Asking => None,
-            Phase::Peeking { lessor } => Some(lessor),
+        let holds_lease = match lookup.phase {
+            Phase::Asking => false,
+            Phase::Peeking { .. } => true,
             Phase::Waiting { .. } | Phase::Using | Phase::Following { .. } | Phase::Fetching { .. } => return,
         };
         if !self.reputation.believes(&from, now) {
@@ -325,22 +340,20 @@ impl Fleet {
             return self.waited_in_vain(id, unshareable, now, out);
         }
         self.wait(id, Some(from), wait, now, out);
-        lessor.into_iter().for_each(|lessor| self.give_back(id, lessor, from, now, out));
+        if holds_lease {
+            self.give_back(id, from, now, out);
+        }
     }
 
-    /// Who holds a lease and now waits for a member that outranks its lessor gives the lease back. So a holder only ever
-    /// waits for a lower rank, and no two that hold leases of two owners wait for each other.
-    fn give_back(&mut self, id: LookupId, lessor: MemberId, from: MemberId, now: Millis, out: &mut Vec<Output>) {
+    /// Who waits for a member gives back the leases of all that it outranks, also its own. So a holder only ever waits for lower
+    /// ranks than its lessors', and no two that hold leases of two owners wait for each other.
+    fn give_back(&mut self, id: LookupId, from: MemberId, now: Millis, out: &mut Vec<Output>) {
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         let subject = lookup.subject;
-        if !outranks(&subject.key, &from, &lessor) {
-            return;
-        }
-        if lookup.lessors.remove(&lessor) {
-            out.push(Output::Release { to: lessor, subject, unshareable: false });
-        }
-        // This node decided itself, beside a member that it left out or that has just joined.
-        if self.leases.get(&subject).is_some_and(|lease| lease.holder == Holder::Own(id)) {
+        let outranked = lookup.lessors.extract_if(.., |lessor| outranks(&subject.key, &from, lessor));
+        out.extend(outranked.map(|to| Output::Release { to, subject, unshareable: false }));
+        let holder = self.leases.get(&subject).map(|lease| lease.holder);
+        if holder == Some(Holder::Own(id)) && outranks(&subject.key, &from, &self.me) {
             self.abandon(subject, false, now, out);
         }
     }
@@ -443,25 +456,34 @@ impl Fleet {
         if unshareable { self.fetch(id, FetchReason::Waited, now, out) } else { self.restart(id, now, out) }
     }
 
-    /// Asks once more (the owner then lets one of those that waited fetch), then goes alone.
+    /// Asks again (the owner then lets one of those that waited fetch), and after that goes alone.
     fn restart(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
         self.rest(id, now);
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
-        if lookup.restarted {
+        if lookup.restarts == MAX_RESTARTS {
             return self.fetch(id, FetchReason::Waited, now, out);
         }
-        lookup.restarted = true;
+        lookup.restarts += 1;
         lookup.released = None;
         self.search(id, now, out);
     }
 
     /// Leaves a phase: nothing of it can happen any more.
     fn rest(&mut self, id: LookupId, now: Millis) {
-        let turn_away = self.budgets.turn_away();
+        let (hedge, turn_away) = (self.budgets.hedge(), self.budgets.turn_away());
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         for ask in std::mem::take(&mut lookup.open) {
-            let overdue = self.asks.remove(&ask).filter(|ask| ask.is_overdue(turn_away, now));
-            overdue.into_iter().for_each(|ask| self.reputation.overdue(ask.to, now));
+            let Some(ask) = self.asks.remove(&ask) else { continue };
+            let waited = now.since(ask.sent).unwrap_or_default();
+            if waited >= hedge {
+                // Without those the usual time would seem shorter with each hedge that was quicker.
+                self.budgets.answered(waited);
+            }
+            match waited >= turn_away {
+                true if now >= ask.deadline => self.reputation.failed(ask.to, now),
+                true => self.reputation.overdue(ask.to, now),
+                false => {}
+            }
         }
         [Timer::Hedge(id), Timer::TurnAway(id), Timer::GiveUp(id), Timer::Renew(id)]
             .into_iter()
@@ -538,9 +560,7 @@ impl Fleet {
     /// The time of a lookup's phase is over.
     fn give_up(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
         let Some(lookup) = self.lookups.get(&id) else { return };
-        let phase = lookup.phase.clone();
-        self.note_silence(id, now);
-        match phase {
+        match lookup.phase {
             Phase::Asking => self.fail_open(id, now, out),
             Phase::Peeking { .. } => self.fetch(id, FetchReason::Leased, now, out),
             Phase::Waiting { on, .. } => self.wait_over(id, on, now, out),
@@ -549,25 +569,27 @@ impl Fleet {
         }
     }
 
-    /// Whoever had most of the budget and did not answer, at its end.
-    fn note_silence(&mut self, id: LookupId, now: Millis) {
-        let Some(lookup) = self.lookups.get(&id) else { return };
-        let turn_away = self.budgets.turn_away();
-        let open = lookup.open.iter().filter_map(|ask| self.asks.get(ask));
-        let silent: Vec<_> = open.filter(|ask| ask.is_overdue(turn_away, now)).map(|ask| ask.to).collect();
-        silent.into_iter().for_each(|member| self.reputation.failed(member, now));
-    }
-
     // Whom to ask.
 
     fn ranked(&self, subject: &Subject) -> Vec<MemberId> {
-        owners(&subject.key, self.members.iter().copied().chain([self.me]))
+        owners(&subject.key, self.members.keys().copied().chain([self.me]))
+    }
+
+    /// Who would decide in the place of `lessor`, had that not joined lately: who does not see it yet turns there.
+    fn former_owner(&self, subject: &Subject, lessor: &MemberId, now: Millis) -> Option<MemberId> {
+        let is_new = |since: &Millis| now.since(*since).is_none_or(|age| age < lease::LONGEST);
+        let joined = self.members.get(lessor).filter(|since| is_new(since))?;
+        let before = self.members.iter().filter(|(_, since)| *since < joined).map(|(member, _)| *member);
+        owners(&subject.key, before.chain([self.me])).first().copied()
     }
 
     /// Who may be asked whether it has something, the best ranked first.
     fn askable(&self, subject: &Subject, now: Millis) -> impl Iterator<Item = MemberId> + '_ {
-        let ranked = self.ranked(subject).into_iter();
-        ranked.filter(move |member| self.reputation.standing(member, now) != Standing::Resting)
+        self.ranked(subject).into_iter().filter(move |member| self.is_askable(member, now))
+    }
+
+    fn is_askable(&self, member: &MemberId, now: Millis) -> bool {
+        self.reputation.standing(member, now) != Standing::Resting
     }
 
     /// Who may be asked to decide: who is used less only after all others.
@@ -586,11 +608,15 @@ impl Fleet {
 }
 
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod following;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod races;
+#[cfg(test)]
+mod standing;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -29,7 +29,7 @@ const node = await createLibp2p({
   transports: [tcp()],
   connectionEncrypters: [noise()],
   streamMuxers: [yamux()],
-  services: { identify: identify(), ping: ping(), pubsub: gossipsub({ allowPublishToZeroTopicPeers: true }), dht: kadDHT() },
+  services: { identify: identify(), ping: ping(), pubsub: gossipsub({ allowPublishToZeroTopicPeers: true }), dht: kadDHT({ clientMode: false }) },
 });
 
 const learned = { dials: 0, opened: 0, inbound: 0, identified: [], gossip: 0, streams: [], peersOfTheDht: 0, subscribers: 0 };
@@ -38,7 +38,7 @@ const label = "680d205d25e2eed55ba9bf5ea28c3148";
 const protocols = ["/ghmesh/have-you-got/1", `/ghmesh/${label}/kad/1`, "/meshsub/1.1.0", "/meshsub/1.2.0", "/ipfs/id/1.0.0",
   "/ipfs/id/push/1.0.0", "/ipfs/ping/1.0.0", "/ipfs/kad/1.0.0"];
 
-node.addEventListener("peer:identify", ({ detail }) => learned.identified.push(detail));
+node.addEventListener("peer:identify", ({ detail: { agentVersion, protocols } }) => learned.identified.push({ agentVersion, protocols }));
 node.addEventListener("connection:open", ({ detail }) => { if (detail.direction === "inbound") learned.inbound += 1; });
 node.services.pubsub.addEventListener("message", () => { learned.gossip += 1; });
 node.services.pubsub.subscribe(`ghmesh/1/${label}`);
@@ -82,5 +82,5 @@ learned.subscribers = node.services.pubsub.getSubscribers(`ghmesh/1/${label}`).l
 // What it has noted by itself, such as when it dialled, nobody told it.
 const notes = (peer) => [...peer.metadata.keys()].filter((key) => !key.startsWith("last-dial"));
 learned.told = (await node.peerStore.all()).flatMap((peer) => [...peer.protocols, ...notes(peer)]);
-console.log(JSON.stringify(learned, (_, value) => (typeof value === "bigint" ? value.toString() : value)));
+console.log(JSON.stringify(learned));
 process.exit(0);

@@ -1,8 +1,9 @@
 //! The other side: what members ask this node, who waits for whom, and how they are told.
 
 use super::{Fleet, MAX_WAIT};
+use crate::budget::RENEWAL;
 use crate::lease::{self, Holder, Lease};
-use crate::lookup::Phase;
+use crate::lookup::{Lookup, Phase};
 use crate::timers::Timer;
 use crate::{LookupId, Output, Reply, Subject};
 use ghmesh_model::{Fingerprint, MemberId, Millis, WireKey};
@@ -166,49 +167,92 @@ impl Fleet {
                 lookup.released = Some((from, unshareable));
             }
         }
-        self.end_waits(Some(from), Some(subject), unshareable, now, out);
+        self.end_waits(Some(from), subject, unshareable, now, out);
         self.end_following(subject.key, now, out);
     }
 
     /// A lease ended with nothing: who waited is told to go on.
     pub(super) fn abandon(&mut self, subject: Subject, unshareable: bool, now: Millis, out: &mut Vec<Output>) {
-        let waiters = self.take_lease(&subject).map(|lease| lease.waiters).unwrap_or_default();
-        out.extend(waiters.into_iter().map(|to| Output::Release { to, subject, unshareable }));
-        self.end_waits(None, Some(subject), unshareable, now, out);
+        self.release_waiters(subject, unshareable, out);
+        self.end_waits(None, subject, unshareable, now, out);
         self.end_following(subject.key, now, out);
     }
 
-    /// Lets the lookups go on that wait on that member's word (`None`: this node's), for one subject or for any.
+    /// The holder of a lease is gone.
+    fn bereave(&mut self, subject: Subject, now: Millis, out: &mut Vec<Output>) {
+        self.release_waiters(subject, false, out);
+        let waiting = self.waiting_on(None, |lookup| lookup.subject == subject);
+        waiting.into_iter().for_each(|id| self.search_anew(id, now, out));
+        self.end_following(subject.key, now, out);
+    }
+
+    fn release_waiters(&mut self, subject: Subject, unshareable: bool, out: &mut Vec<Output>) {
+        let waiters = self.take_lease(&subject).map(|lease| lease.waiters).unwrap_or_default();
+        out.extend(waiters.into_iter().map(|to| Output::Release { to, subject, unshareable }));
+    }
+
+    /// Lets the lookups go on that wait on that member's word (`None`: this node's) for this subject.
     fn end_waits(
         &mut self,
         on: Option<MemberId>,
-        only: Option<Subject>,
+        subject: Subject,
         unshareable: bool,
         now: Millis,
         out: &mut Vec<Output>,
     ) {
-        let is_waiting = |phase: &Phase| matches!(phase, Phase::Waiting { on: whom, .. } if *whom == on);
-        let waiting: Vec<LookupId> = self
-            .lookups
-            .iter()
-            .filter(|(_, lookup)| only.is_none_or(|only| only == lookup.subject) && is_waiting(&lookup.phase))
-            .map(|(id, _)| *id)
-            .collect();
+        let waiting = self.waiting_on(on, |lookup| lookup.subject == subject);
         waiting.into_iter().for_each(|id| self.waited_in_vain(id, unshareable, now, out));
+    }
+
+    fn waiting_on(&self, on: Option<MemberId>, is_meant: impl Fn(&Lookup) -> bool) -> Vec<LookupId> {
+        let waits = |lookup: &Lookup| matches!(lookup.phase, Phase::Waiting { on: whom, .. } if whom == on);
+        let waiting = self.lookups.iter().filter(|(_, lookup)| waits(lookup) && is_meant(lookup));
+        waiting.map(|(id, _)| *id).collect()
     }
 
     pub(super) fn left(&mut self, member: MemberId, now: Millis, out: &mut Vec<Output>) {
         self.members.remove(&member);
-        for lookup in self.lookups.values_mut() {
+        let (mut fetching, mut peeking) = (Vec::new(), Vec::new());
+        for (id, lookup) in self.lookups.iter_mut().filter(|(_, lookup)| lookup.lessors.contains(&member)) {
             lookup.lessors.remove(&member);
+            match lookup.phase {
+                Phase::Fetching { .. } => fetching.push(*id),
+                Phase::Peeking { lessor } if lessor == member => peeking.push(*id),
+                Phase::Asking
+                | Phase::Peeking { .. }
+                | Phase::Waiting { .. }
+                | Phase::Using
+                | Phase::Following { .. } => {}
+            }
         }
+        peeking.into_iter().for_each(|id| self.search_anew(id, now, out));
         let held = |(subject, lease): (&Subject, &Lease)| (lease.holder == Holder::Member(member)).then_some(*subject);
         let held: Vec<_> = self.leases.iter().filter_map(held).collect();
-        held.into_iter().for_each(|subject| self.abandon(subject, false, now, out));
+        held.into_iter().for_each(|subject| self.bereave(subject, now, out));
         let unanswered: Vec<_> = self.asks.iter().filter(|(_, ask)| ask.to == member).map(|(id, _)| *id).collect();
         unanswered.into_iter().for_each(|ask| self.ask_failed(ask, now, out));
-        // It may have been the one that fetched.
-        self.end_waits(Some(member), None, false, now, out);
+        fetching.into_iter().for_each(|id| self.tell_heir(id, now, out));
+        // It may have been the one that fetched. That is no fault of the origin's, after a few of which one goes alone.
+        self.waiting_on(Some(member), |_| true).into_iter().for_each(|id| self.search_anew(id, now, out));
+    }
+
+    /// The member on whose word it waits, or whose lease it holds, is gone: it asks the next.
+    fn search_anew(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
+        self.rest(id, now);
+        self.search(id, now, out);
+    }
+
+    /// A member that let this node fetch is gone: whoever decides now is to know that this node still does.
+    fn tell_heir(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
+        let until = now.after(self.budgets.lookup());
+        let Some(lookup) = self.lookups.get_mut(&id) else { return };
+        lookup.until = until;
+        let subject = lookup.subject;
+        let heir = self.deciders(&subject, now).into_iter().next().filter(|heir| *heir != self.me);
+        if let Some(heir) = heir {
+            self.timers.set(Timer::Renew(id), now.after(RENEWAL));
+            self.ask(id, heir, true, now, out);
+        }
     }
 }
 

@@ -122,7 +122,7 @@ impl Outside {
     fn follow(&mut self, output: Output) {
         match output {
             Output::Ask { ask, to, deadline, .. } => {
-                assert!(self.fleet.members.contains(&to) && deadline > self.now, "{output:?}");
+                assert!(self.fleet.members.contains_key(&to) && deadline > self.now, "{output:?}");
                 self.asks.push(ask);
             }
             Output::Use { lookup, .. } => {

@@ -3,6 +3,7 @@
 use super::tests::{Bench, TTL, ask, inquired, member, replied};
 use super::*;
 use crate::Reply;
+use std::collections::BTreeSet;
 
 const SPAN: Duration = Duration::from_secs(3);
 
@@ -165,8 +166,11 @@ fn a_release_reaches_who_waits_also_where_a_lease_of_another_runs() {
         [],
         "now it waits for the one that this node let"
     );
-    let alone = bench.give(Input::Released { from: member(stranger), subject, unshareable: false });
-    assert_eq!(alone, [fetch(1, FetchReason::Waited)]);
+    let again = bench.give(Input::Released { from: member(stranger), subject, unshareable: false });
+    assert_eq!(again, [ask(2, owner, subject, true, bench.deadline())]);
+    bench.give(answer(2, Answer::Coming { wait: SPAN }));
+    let alone = bench.give(Input::Released { from: owner, subject, unshareable: false });
+    assert_eq!(alone, [fetch(1, FetchReason::Waited)], "after the third it goes alone");
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub(super) fn member(number: u8) -> MemberId {
     MemberId([number; 32])
 }
 
-/// One node among members 1 to 4 (it is number 0), with everybody connected.
+/// One node among members 1 to 4 (it is number 0), with everybody connected for a minute.
 pub(super) struct Bench {
     pub(super) fleet: Fleet,
     pub(super) now: Millis,
@@ -23,6 +23,7 @@ impl Bench {
         for number in 1..5 {
             assert_eq!(bench.give(Input::Joined { member: member(number) }), []);
         }
+        bench.now.0 += 60_000;
         bench
     }
 
