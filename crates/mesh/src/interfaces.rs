@@ -154,6 +154,9 @@ fn ip4_route(line: &str) -> Option<Route> {
 fn ip6_route(line: &str) -> Option<Route> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let [network, bits, .., interface] = fields.as_slice() else { return None };
+    if network.len() != 32 {
+        return None;
+    }
     let bits = u32::from_str_radix(bits, 16).ok().filter(|bits| (1..=128).contains(bits))?;
     let network = Ipv6Addr::from_bits(u128::from_str_radix(network, 16).ok()?).to_bits();
     Some(Route { network, bits, interface: (*interface).to_owned() })
