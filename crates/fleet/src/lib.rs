@@ -42,12 +42,14 @@ mod lease;
 mod lookup;
 mod rank;
 mod reputation;
+mod roster;
 mod state;
 mod timers;
 
 pub use budget::Budgets;
 pub use rank::owners;
 pub use reputation::{Offence, Standing};
+pub use roster::Roster;
 pub use state::{Config, Counters, Fleet, Load};
 
 use ghmesh_model::{Fingerprint, MemberId, Millis, WireKey};

@@ -18,19 +18,22 @@ pub enum Source {
     Kademlia,
     /// Where a connected member says that it listens.
     Identify,
+    /// Where members beyond the neighbours say that they are.
+    Presence,
     /// They dialled this node.
     Inbound,
 }
 
 impl Source {
     /// Every source, in the order in which they are shown.
-    pub const ALL: [Source; 7] = [
+    pub const ALL: [Source; 8] = [
         Source::Static,
         Source::Dns,
         Source::Remembered,
         Source::Mdns,
         Source::Kademlia,
         Source::Identify,
+        Source::Presence,
         Source::Inbound,
     ];
 
@@ -43,6 +46,7 @@ impl Source {
             Source::Mdns => "mdns",
             Source::Kademlia => "kademlia",
             Source::Identify => "identify",
+            Source::Presence => "presence",
             Source::Inbound => "inbound",
         }
     }

@@ -29,6 +29,7 @@ mod landed;
 mod members;
 mod node;
 mod origin_call;
+mod presence;
 mod presented;
 mod stats;
 mod status;

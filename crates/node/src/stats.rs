@@ -49,6 +49,8 @@ pub struct Stats {
     pub listen_addrs: Vec<String>,
     /// Members connected at present.
     pub connected_peers: u64,
+    /// Members of the fleet, this node included: those connected, and those that have told lately that they are there.
+    pub fleet_size: u64,
     /// Requests to the API that were received: hits, misses, passed, stale and failed.
     pub requests: u64,
     /// Answered without a call of this node's: `local_hits` + `peer_hits`.
@@ -81,6 +83,8 @@ pub struct Stats {
     pub held_back: u64,
     /// Lookups that went to GitHub because the members did not answer in time.
     pub fail_opens: u64,
+    /// Times that a member was kept out for a while, for what no honest one does.
+    pub expulsions: u64,
     /// Requests that ended with an error of ghmesh's own (429, 502, 503, 504). A caller that breaks off is none.
     pub failures: u64,
     /// Records that came from peers.

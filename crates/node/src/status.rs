@@ -21,12 +21,14 @@ pub struct PeerView {
     pub connected_seconds: u64,
     /// Whether it dialled this node.
     pub inbound: bool,
+    /// What it is used for: `good` (everything), `used_less` (its standbys decide in its place), `resting` (it is not asked).
+    pub standing: &'static str,
 }
 
 /// How one way of finding members does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SourceView {
-    /// `static`, `dns`, `remembered`, `mdns`, `kademlia`, `identify`, `inbound`.
+    /// `static`, `dns`, `remembered`, `mdns`, `kademlia`, `identify`, `presence`, `inbound`.
     pub name: &'static str,
     /// Addresses that it gave and that are still known.
     pub addresses: usize,
@@ -167,6 +169,7 @@ impl From<Peer> for PeerView {
             round_trip_ms: peer.round_trip.map(|took| took.as_secs_f64() * 1000.0),
             connected_seconds: peer.connected_at.elapsed().as_secs(),
             inbound: peer.inbound,
+            standing: ghmesh_fleet::Standing::Good.name(),
         }
     }
 }
