@@ -247,7 +247,10 @@ impl Inner {
             Receipt::Said(_) => self.refute(members, author, Offence::Garbage),
             Receipt::Untrue(offence) => self.refute(members, author, offence),
             Receipt::Refused => self.counts.records_refused.add(),
-            Receipt::Present(presence) => self.hear_presence(author, presence),
+            Receipt::Present(presence) => {
+                self.counts.presences.add();
+                self.hear_presence(author, presence);
+            }
             Receipt::Known | Receipt::Unknown => {}
         }
     }

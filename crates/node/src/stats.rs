@@ -38,6 +38,8 @@ pub(crate) struct Counts {
     pub(crate) failures: Count,
     pub(crate) records_received: Count,
     pub(crate) records_refused: Count,
+    /// Of the records received, those that only tell that a member is there.
+    pub(crate) presences: Count,
 }
 
 /// A node's totals. Nothing here names a path, a key or a credential.
@@ -87,7 +89,7 @@ pub struct Stats {
     pub expulsions: u64,
     /// Requests that ended with an error of ghmesh's own (429, 502, 503, 504). A caller that breaks off is none.
     pub failures: u64,
-    /// Records that came from peers.
+    /// Records that came from peers, but those that only tell that a member is there.
     pub records_received: u64,
     /// Of those, refused: malformed, replayed, forged or from the future; by whichever way they came.
     pub records_refused: u64,
@@ -119,7 +121,7 @@ impl Counts {
         stats.spared = self.spared.get();
         stats.held_back = self.held_back.get();
         stats.failures = self.failures.get();
-        stats.records_received = self.records_received.get();
+        stats.records_received = self.records_received.get().saturating_sub(self.presences.get());
         stats.records_refused = self.records_refused.get();
     }
 }
