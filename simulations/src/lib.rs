@@ -25,7 +25,10 @@ mod rng;
 mod sizes;
 mod world;
 
+pub mod output;
+pub mod plot;
 pub mod report;
 pub mod scenario;
+pub mod sweep;
 
 pub use world::{Options, Sabotage, run, run_with};

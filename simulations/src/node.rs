@@ -67,7 +67,7 @@ pub(crate) struct Node {
     pub(crate) is_dead: bool,
     /// Which part of a split network it is in.
     pub(crate) part: u8,
-    /// Secrets that it accepts; the first is its own.
+    /// Secrets that it accepts.
     pub(crate) rings: Vec<Ring>,
     pub(crate) frozen_until: Moment,
     /// The coordinator's inbox is read in order: nothing reaches it before.
@@ -128,10 +128,6 @@ impl Node {
     pub(crate) fn stamp(&mut self, me: NodeIndex) -> Stamp {
         self.last_sequence += 1;
         Stamp { author: me, sequence: self.last_sequence }
-    }
-
-    pub(crate) fn ring(&self) -> Ring {
-        self.rings.first().copied().unwrap_or_default()
     }
 
     /// A moment on this node's timeline.

@@ -109,6 +109,10 @@ pub struct Report {
     pub calls: u64,
     /// Those it charges.
     pub charged: u64,
+    /// Of the calls those until every client has asked once: nobody has anything yet.
+    pub cold_calls: u64,
+    /// Those of them that the origin charges.
+    pub cold_charged: u64,
     /// Calls for what another call already under way would have brought.
     pub doubled: u64,
     /// Different answers that the origin gave: what a fleet that shares everything is charged for.

@@ -28,6 +28,9 @@ pub use watch::Sabotage;
 /// Nothing is under way so long after the last poll, or it will be for ever.
 const DRAIN_MS: u64 = 120_000;
 
+/// Sets the names of secrets apart from all else that a seed decides.
+const NAMING: u64 = 0x6e61_6d65;
+
 /// How a run is made, beside scenario and seed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -79,6 +82,8 @@ struct World<'a> {
     /// Each item's subject under each secret of the mesh.
     subjects: Vec<[Subject; 2]>,
     items: HashMap<Subject, (Item, Ring)>,
+    /// What the two secrets of the mesh are called, hashed.
+    names: [u64; 2],
     /// What each credential is: its holders alone can make MACs with it.
     secrets: Vec<u64>,
     github: GitHub,
@@ -107,6 +112,9 @@ impl<'a> World<'a> {
         let catalogue = Catalogue::of(scenario);
         let fingerprints: Vec<_> = (0..catalogue.credentials()).map(|_| [rng.bytes(), rng.bytes()]).collect();
         let secrets = (0..catalogue.credentials()).map(|_| rng.number()).collect();
+        // Apart, so that runs without a change of secrets are as they were before there was one.
+        let mut naming = Rng::new(seed ^ NAMING);
+        let names = [naming.number(), naming.number()];
         let keys: Vec<_> = scenario.targets().iter().map(|_| [rng.bytes(), rng.bytes()]).collect();
         let subject = |item: Item, ring: usize| Subject {
             key: WireKey(keys[usize::from(item.key)][ring]),
@@ -136,6 +144,7 @@ impl<'a> World<'a> {
             sizes,
             subjects,
             items,
+            names,
             secrets,
             github: GitHub::new(scenario),
             without: Accounts::new(scenario.limits),
@@ -213,6 +222,18 @@ impl<'a> World<'a> {
 
     fn subject(&self, item: Item, ring: Ring) -> Subject {
         self.subjects[self.catalogue.index(item)][usize::from(ring)]
+    }
+
+    /// The secret under which a node shares: of those that all members connected to it hold, the one whose name is the smallest.
+    fn leading(&self, node: NodeIndex) -> Ring {
+        let here = self.node(node);
+        let held_by_all = |ring: &&Ring| here.links.iter().all(|peer| self.node(*peer).rings.contains(ring));
+        let known = |rings: &[Ring]| rings.first().copied().unwrap_or_default();
+        if here.rings.len() == 1 {
+            return known(&here.rings);
+        }
+        let common = here.rings.iter().filter(held_by_all).min_by_key(|ring| self.names[usize::from(**ring)]);
+        common.copied().unwrap_or_else(|| known(&here.rings))
     }
 
     /// A body that nobody's origin ever gave.

@@ -21,7 +21,7 @@ fn load(name: &str) -> Scenario {
 #[test]
 fn every_scenario_comes_out_as_expected() {
     let names = Scenario::names().expect("the scenarios are listed");
-    assert!(names.len() >= 19, "{names:?}");
+    assert!(names.len() >= 20, "{names:?}");
     let scenarios = names.into_iter().map(|name| (load(&name), name)).filter(|(scenario, _)| !scenario.slow);
     let rows: Vec<(String, Vec<Report>)> = scenarios
         .map(|(scenario, name)| (name, (0..seeds(&scenario)).map(|seed| run(&scenario, seed, false)).collect()))
@@ -60,7 +60,7 @@ fn nothing_is_charged_twice_for_another_credential() {
 
 #[test]
 fn who_is_left_with_the_old_secret_hears_nothing_of_the_others() {
-    let mut scenario = load("rotation");
+    let mut scenario = load("left-behind");
     scenario.events.retain(|event| event.start.is_none());
     scenario.events.iter_mut().filter_map(|event| event.roll.as_mut()).for_each(|roll| roll.left_behind = 1);
     scenario.expect = Default::default();

@@ -1,7 +1,7 @@
-# Sourced by the measurements here: the release build's programs, a directory and processes that end with the script, and a
-# simulated GitHub on loopback. Sets target, dir, pids, origin.
+# Sourced by the scripts here: the release build's programs (PROFILE=debug: the debug build's, for what is not measured), a
+# directory and processes that end with the script, and a simulated GitHub on loopback. Sets target, dir, pids, origin.
 
-target=${CARGO_TARGET_DIR:-target}/release
+target=${CARGO_TARGET_DIR:-target}/${PROFILE:-release}
 dir=$(mktemp -d)
 pids=()
 finish() {

@@ -6,6 +6,7 @@ use crate::{SECRET, eventually};
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::Full;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -209,20 +210,37 @@ impl Daemon {
         client::send(&self.endpoint(), request).await.unwrap_or_else(|error| panic!("{error}; log:\n{}", self.log()))
     }
 
+    /// Whether it would answer `path` from a fresh entry of its own. Makes no call and asks no member.
+    pub async fn holds(&self, path: &str, token: &str) -> bool {
+        let request = client::request(Method::GET, path, Some(token)).header("cache-control", "only-if-cached");
+        self.send(request, "").await.status.is_success()
+    }
+
     /// Waits until it would not answer `path` from a fresh entry. Makes no call.
     pub async fn expired(&self, path: &str, token: &str) {
-        eventually(&format!("{path} has expired"), async || {
-            let request = client::request(Method::GET, path, Some(token)).header("cache-control", "only-if-cached");
-            (!self.send(request, "").await.status.is_success()).then_some(())
-        })
-        .await;
+        eventually(&format!("{path} has expired"), async || (!self.holds(path, token).await).then_some(())).await;
     }
 
     /// The most memory that it has had at once, in KiB.
     pub fn peak_memory(&self) -> u64 {
+        self.memory_line("VmHWM:")
+    }
+
+    /// The memory that it has at present, in KiB.
+    pub fn memory(&self) -> u64 {
+        self.memory_line("VmRSS:")
+    }
+
+    fn memory_line(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells the peak");
-        peak.trim().trim_end_matches(" kB").parse().expect("a number")
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux tells it");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("a process id");
+        kill_process(pid, signal).expect("it runs");
     }
 
     /// Kills it as `kill -9` does.
@@ -233,8 +251,7 @@ impl Daemon {
 
     /// Asks it to end, as systemd does, and waits until it has.
     pub async fn stop(mut self) -> DaemonBuilder {
-        let pid = i32::try_from(self.pid()).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it was running");
+        self.signal(Signal::TERM);
         let status = self.child.wait().await.expect("it ends");
         assert!(status.success(), "{status}; log:\n{}", self.log());
         self.how.clone()

@@ -32,7 +32,7 @@ impl Forger {
             bootstrap.push(daemon.address().await);
         }
         let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
-        let config = ghmesh_mesh::Config { listen, bootstrap, mdns: false };
+        let config = ghmesh_mesh::Config { listen, bootstrap, ..ghmesh_mesh::Config::default() };
         let author = Author::new(&identity, 1);
         let started = ghmesh_mesh::start(config, identity, vec![ring.clone()], 1, Vec::new()).await;
         let (mesh, mut events) = started.expect("it starts");

@@ -7,9 +7,10 @@
 
 pub mod binaries;
 pub mod client;
+pub mod cluster;
 pub mod daemon;
 pub mod forger;
-pub mod namespace;
+pub mod network;
 
 pub use client::Answer;
 pub use daemon::{Daemon, DaemonBuilder};
@@ -23,13 +24,18 @@ pub const SECRET: &str = "a secret for tests only";
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until `ready` gives a value, and panics with `what` after [`PATIENCE`].
-pub async fn eventually<T>(what: &str, mut ready: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually<T>(what: &str, ready: impl AsyncFnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, ready).await
+}
+
+/// [`eventually`], with another patience: for what takes its time by design.
+pub async fn within<T>(patience: Duration, what: &str, mut ready: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(value) = ready().await {
             return value;
         }
-        assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain until {what}");
+        assert!(started.elapsed() < patience, "waited {patience:?} in vain until {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -118,7 +118,7 @@ impl Liar {
             bootstrap.push(daemon.address().await);
         }
         let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
-        let config = ghmesh_mesh::Config { listen, bootstrap, mdns: false };
+        let config = ghmesh_mesh::Config { listen, bootstrap, ..ghmesh_mesh::Config::default() };
         let author = Author::new(&identity, 1);
         let (mesh, events) =
             ghmesh_mesh::start(config, identity, vec![ring().await], 1, Vec::new()).await.expect("it starts");
@@ -256,6 +256,7 @@ async fn a_record_for_a_credential_that_its_author_never_held_is_refused() {
             Some(Response::Have { records: vec![liar.forged(key, fingerprint)] })
         }
         Request::Deliver { .. } | Request::Release { .. } | Request::Body { .. } => Some(Response::Ok),
+        Request::Digest { .. } | Request::Pull { .. } => Some(Response::No),
     };
     beside(forge, SOON).await;
 }
@@ -270,6 +271,7 @@ async fn a_record_by_another_s_name_is_refused() {
             Some(Response::Have { records: vec![shared] })
         }
         Request::Deliver { .. } | Request::Release { .. } | Request::Body { .. } => Some(Response::Ok),
+        Request::Digest { .. } | Request::Pull { .. } => Some(Response::No),
     };
     beside(impersonate, SOON).await;
 }
@@ -368,7 +370,11 @@ async fn a_body_that_a_member_alters_is_not_served() {
                 let chunk = length.saturating_sub(offset).min(u64::from(limits::CHUNK_BYTES));
                 Response::Body { length, bytes: vec![b'x'; usize::try_from(chunk).ok()?] }
             }
-            Request::Have { .. } | Request::Deliver { .. } | Request::Release { .. } => Response::No,
+            Request::Have { .. }
+            | Request::Deliver { .. }
+            | Request::Release { .. }
+            | Request::Digest { .. }
+            | Request::Pull { .. } => Response::No,
         })
     })
     .await;
@@ -398,7 +404,11 @@ async fn a_genuine_record_with_another_body_or_with_other_headers_is_refused() {
             }
             None => Response::Have { records: vec![liar.forged(key, fingerprint)] },
         }),
-        Request::Deliver { .. } | Request::Release { .. } | Request::Body { .. } => Some(Response::No),
+        Request::Deliver { .. }
+        | Request::Release { .. }
+        | Request::Body { .. }
+        | Request::Digest { .. }
+        | Request::Pull { .. } => Some(Response::No),
     };
     beside(alter, SOON).await;
 }

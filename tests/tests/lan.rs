@@ -1,7 +1,7 @@
 //! Hosts on one LAN (network namespaces on a bridge) that find each other by mDNS, with no address configured. Needs root.
 
 use ghmesh_github_sim::{Config, Sim, tokens};
-use ghmesh_tests::namespace::Lan;
+use ghmesh_tests::network::Lan;
 use ghmesh_tests::{Daemon, DaemonBuilder, eventually};
 use std::time::{Duration, Instant};
 

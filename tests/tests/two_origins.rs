@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use ghmesh_github_sim::{Config, Settings, Sim, tokens};
-use ghmesh_tests::namespace::Lan;
+use ghmesh_tests::network::Lan;
 use ghmesh_tests::{Answer, Daemon, DaemonBuilder, client};
 use http::{Method, Request};
 use http_body_util::Full;

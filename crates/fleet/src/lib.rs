@@ -44,6 +44,7 @@ mod rank;
 mod reputation;
 mod roster;
 mod state;
+pub mod sync;
 mod timers;
 
 pub use budget::Budgets;

@@ -57,6 +57,17 @@ fn counters(registry: &mut Registry, stats: &Stats, gateway: GatewayTotals) {
         "Records of peers that were malformed, replayed, forged or too old",
         stats.records_refused,
     );
+    count("sync_rounds", "Comparisons with a member that ended", stats.sync_rounds);
+    count("sync_records_pulled", "Records taken from members because they were lacking", stats.sync_records_pulled);
+    count("sync_records_given", "Records given to members that lacked them", stats.sync_records_given);
+    count("sync_bytes_pulled", "Bytes of records taken from members", stats.sync_bytes_pulled);
+    count("sync_bytes_given", "Bytes of records given to members", stats.sync_bytes_given);
+    count("gossip_sent", "Records gossiped", stats.gossip_sent);
+    count("gossip_lost", "Records that gossip did not take: nobody connected, or queues full", stats.gossip_lost);
+    count("gossip_dropped", "Gossip of members dropped because this node was busy", stats.gossip_dropped);
+    count("gossip_excess", "Gossip of members dropped because they gossip too much", stats.gossip_excess);
+    count("requests_dropped", "Requests of members dropped because this node was busy", stats.requests_dropped);
+    count("requests_excess", "Requests of members dropped because they ask too much", stats.requests_excess);
     count("webhook_deliveries", "Deliveries of GitHub's webhooks with a good signature", gateway.deliveries);
     count("gateway_refused", "Requests that the gateway refused", gateway.refused);
 }

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Status(Report),
     /// Show the members that the daemon is connected to.
     Peers(Report),
+    /// Say why there are no members, or what else is wrong with the mesh, and what to do.
+    Doctor,
     /// Show this node's multiaddrs, for mesh.bootstrap of other nodes.
     Id,
     /// Make mesh secrets.

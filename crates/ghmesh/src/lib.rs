@@ -56,7 +56,7 @@ fn perform(cli: Cli) -> anyhow::Result<Exit> {
         },
         Command::Demo => return runtime()?.block_on(commands::demo::run()),
         Command::Up(up) => up.flags(),
-        Command::Api(_) | Command::Status(_) | Command::Peers(_) | Command::Id => Vec::new(),
+        Command::Api(_) | Command::Status(_) | Command::Peers(_) | Command::Doctor | Command::Id => Vec::new(),
     };
     let role = if matches!(cli.command, Command::Up(_)) { Role::Daemon } else { Role::Client };
     let inputs = Inputs::from_process(cli.config, flags, role);
@@ -84,6 +84,7 @@ async fn ask(command: Command, loaded: &Loaded) -> anyhow::Result<Exit> {
         Command::Api(options) => commands::api::run(*options, loaded).await,
         Command::Status(report) => commands::report::status(loaded, report.json).await,
         Command::Peers(report) => commands::report::peers(loaded, report.json).await,
+        Command::Doctor => commands::doctor::run(loaded).await,
         Command::Id => commands::id::run(loaded).await,
         Command::Up(_) | Command::Secret(_) | Command::Demo => unreachable!("`perform` has run these"),
     }

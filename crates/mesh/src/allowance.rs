@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 /// Records of one member in a row: what it fetched while its mesh was starting, and more.
 pub(crate) const BURST: u32 = 512;
-/// Between two records of one member in the long run: 64 a second. GitHub lets one credential make 15 requests a second
+/// Records of one member in a second, in the long run. GitHub lets one credential make 15 requests a second
 /// ("900 points per minute", GitHub, "Rate limits for the REST API"), so that is four at their limit.
-const REFILL: Duration = Duration::from_nanos(1_000_000_000 / 64);
+pub(crate) const PER_SECOND: u64 = 64;
+const REFILL: Duration = Duration::from_nanos(1_000_000_000 / PER_SECOND);
 /// Buckets kept: two for each connection that there may be. With more, the fullest is forgotten, which gains its member the rest of
 /// a burst.
 const MAX_BUCKETS: usize = 512;

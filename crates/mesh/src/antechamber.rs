@@ -17,8 +17,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
-/// Incoming connections before the gate.
-pub(crate) const PLACES: usize = 32;
+/// Incoming connections before the gate: as many as a fleet that starts at once may bring. Where there are fewer, members evict
+/// members that were about to pass, these come back, and none gets in.
+pub(crate) const PLACES: usize = 128;
 /// Addresses remembered as a member's. The oldest makes room.
 const MAX_PROVEN: usize = 512;
 

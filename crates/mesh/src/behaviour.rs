@@ -6,6 +6,9 @@
 
 use crate::antechamber::PLACES;
 use crate::codec::{Frames, PROTOCOL};
+use crate::discreet::Discreet;
+use crate::interfaces::InterfacePolicy;
+use crate::metered::Metered;
 use ghmesh_model::limits::MAX_GOSSIP_BYTES;
 use ghmesh_seal::KeyRing;
 use libp2p::identity::Keypair;
@@ -21,7 +24,7 @@ use std::time::Duration;
 /// evicts are counted until the swarm has noticed.
 const MAX_INCOMING: u32 = 2 * PLACES as u32;
 /// Dials before the gate, Kademlia's included.
-const MAX_OUTGOING: u32 = 16;
+const MAX_OUTGOING: u32 = 24;
 /// Connections: each costs about 100 kB here and 6.5 ms of CPU to make.
 const MAX_ESTABLISHED: u32 = 256;
 /// The longest that a request may take, whatever its asker's deadline.
@@ -42,6 +45,14 @@ const GOSSIP_BUFFER_BYTES: usize = 2 * MAX_GOSSIP_BYTES + 16 * 1024;
 /// Messages that wait for one slow member: 6 MiB at most.
 const GOSSIP_QUEUE: usize = 256;
 
+/// Gossipsub's messages of one member: what it passes on for a thousand others that gossip four records a second each.
+const GOSSIP_PER_SECOND: u32 = 4096;
+/// Identify's of one member: an exchange with each connection, and a push whenever its addresses change. It may restart in a loop.
+const IDENTIFY_PER_SECOND: u32 = 16;
+/// Kademlia's of one member: a lookup of its own every half minute, its part in ours, and as much for each member that has just
+/// joined.
+const KADEMLIA_PER_SECOND: u32 = 64;
+
 /// Gossipsub that takes subscriptions to this mesh's topics only.
 pub(crate) type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::WhitelistSubscriptionFilter>;
 
@@ -49,28 +60,36 @@ pub(crate) type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, goss
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     pub(crate) limits: connection_limits::Behaviour,
-    pub(crate) gossip: Gossip,
+    pub(crate) gossip: Metered<Gossip>,
     pub(crate) exchange: request_response::Behaviour<Frames>,
     pub(crate) ping: ping::Behaviour,
-    pub(crate) identify: identify::Behaviour,
-    pub(crate) kademlia: kad::Behaviour<MemoryStore>,
-    pub(crate) mdns: Toggle<mdns::tokio::Behaviour>,
+    pub(crate) identify: Discreet<Metered<identify::Behaviour>>,
+    pub(crate) kademlia: Metered<kad::Behaviour<MemoryStore>>,
+    pub(crate) mdns: Toggle<Discreet<mdns::tokio::Behaviour>>,
 }
 
 /// Builds all of them. The error is multicast's alone, whose lack stops nothing.
-pub(crate) fn build(keypair: &Keypair, rings: &[KeyRing], with_mdns: bool) -> (Behaviour, Option<io::Error>) {
+pub(crate) fn build(
+    keypair: &Keypair,
+    rings: &[KeyRing],
+    with_mdns: bool,
+    interfaces: &InterfacePolicy,
+) -> (Behaviour, Option<io::Error>) {
     let local = keypair.public().to_peer_id();
     let (mdns, error) = match with_mdns.then(|| multicast(local)).transpose() {
-        Ok(mdns) => (mdns, None),
+        Ok(mdns) => (mdns.map(|mdns| Discreet::new(mdns, interfaces.clone())), None),
         Err(error) => (None, Some(error)),
     };
     let behaviour = Behaviour {
         limits: connection_limits::Behaviour::new(limits()),
-        gossip: gossip(rings),
+        gossip: Metered::new(gossip(rings), GOSSIP_PER_SECOND),
         exchange: exchange(),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING).with_timeout(PING)),
-        identify: identify::Behaviour::new(identification(keypair)),
-        kademlia: kademlia(local, &rings[0]),
+        identify: Discreet::new(
+            Metered::new(identify::Behaviour::new(identification(keypair)), IDENTIFY_PER_SECOND),
+            interfaces.clone(),
+        ),
+        kademlia: Metered::new(kademlia(local, &rings[0]), KADEMLIA_PER_SECOND),
         mdns: mdns.into(),
     };
     (behaviour, error)
@@ -100,7 +119,7 @@ fn gossip(rings: &[KeyRing]) -> Gossip {
     gossip
 }
 
-fn gossip_config() -> gossipsub::ConfigBuilder {
+pub(crate) fn gossip_config() -> gossipsub::ConfigBuilder {
     let mut config = gossipsub::ConfigBuilder::default();
     config
         .validation_mode(gossipsub::ValidationMode::Anonymous)

@@ -13,6 +13,7 @@
 
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
+use rand::seq::IteratorRandom;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -164,6 +165,18 @@ impl Connections {
             (now.saturating_duration_since(connection.alive_at) > SILENCE).then_some(connection)
         });
         close(silent)
+    }
+
+    /// At most `count` members at random whose connections have lasted for `settled`.
+    pub(crate) fn some_settled(
+        &self,
+        count: usize,
+        settled: Duration,
+        rng: &mut impl rand::Rng,
+        now: Instant,
+    ) -> Vec<PeerId> {
+        let lasted = |all: &[Connection]| all.iter().all(|c| !c.closing && now.duration_since(c.since) >= settled);
+        self.peers.iter().filter(|(_, all)| lasted(all)).map(|(peer, _)| *peer).sample(rng, count)
     }
 
     /// Whether the peer has a connection.

@@ -9,6 +9,7 @@
 
 use crate::connections::{End, Pass};
 use crate::identity::member_id;
+use crate::status::OtherKind;
 use futures::{AsyncReadExt, AsyncWriteExt};
 use ghmesh_seal::{GATE_NONCE_BYTES, KeyRing, Role, Transcript, Transport};
 use libp2p::PeerId;
@@ -18,6 +19,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -62,6 +64,9 @@ pub(crate) enum GateError {
     /// The proof is not one of this mesh.
     #[error("not a member of this mesh: it has another secret or cluster name")]
     Stranger,
+    /// It took part until it had seen this node's proof.
+    #[error("it refused the membership proof: of another mesh (another secret or cluster name), or too busy")]
+    Refused,
     /// One connection is enough.
     #[error("{0} is connected already, or about to be")]
     Redundant(PeerId),
@@ -74,6 +79,14 @@ pub(crate) enum GateError {
     /// The peer's key is not Ed25519.
     #[error("its key is not Ed25519, so it is no node of ghmesh")]
     KeyType,
+}
+
+/// Who did not get in, or let nobody in, and why. The peer id is what the transport's handshake authenticated.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub(crate) struct Refusal {
+    pub(crate) peer: PeerId,
+    pub(crate) error: GateError,
 }
 
 /// What both sides need for the exchange.
@@ -93,34 +106,46 @@ impl Gate {
         self,
         (peer, mut muxer): (PeerId, StreamMuxerBox),
         endpoint: ConnectedPoint,
-    ) -> Result<(PeerId, StreamMuxerBox), GateError> {
+    ) -> Result<(PeerId, StreamMuxerBox), Refusal> {
         // Dialling oneself is no matter of membership: the swarm recognises and reports it.
         if peer == self.local {
             return Ok((peer, muxer));
         }
-        member_id(&peer).ok_or(GateError::KeyType)?;
-        let exchange = self.exchange(peer, &mut muxer, endpoint.is_dialer());
-        let pass = tokio::time::timeout(LIMIT, exchange).await.map_err(|_| GateError::TimedOut)??;
-        pass.use_up();
+        let pass = self.examine(peer, &mut muxer, endpoint.is_dialer()).await;
+        pass.map_err(|error| Refusal { peer, error })?.use_up();
         Ok((peer, muxer))
+    }
+
+    async fn examine(&self, peer: PeerId, muxer: &mut StreamMuxerBox, dials: bool) -> Result<Pass, GateError> {
+        member_id(&peer).ok_or(GateError::KeyType)?;
+        let exchange = self.exchange(peer, muxer, dials);
+        tokio::time::timeout(LIMIT, exchange).await.map_err(|_| GateError::TimedOut)?
     }
 
     async fn exchange(&self, peer: PeerId, muxer: &mut StreamMuxerBox, dials: bool) -> Result<Pass, GateError> {
         let stream = first_substream(muxer, dials).await?;
         if dials {
-            drive(muxer, self.prove_first(peer, stream)).await
+            let proved = AtomicBool::new(false);
+            let outcome = drive(muxer, self.prove_first(peer, stream, &proved)).await;
+            outcome.map_err(|error| if proved.into_inner() { error.after_our_proof() } else { error })
         } else {
             drive(muxer, self.prove_second(peer, stream)).await
         }
     }
 
-    async fn prove_first(&self, listener: PeerId, mut stream: SubstreamBox) -> Result<Pass, GateError> {
+    async fn prove_first(
+        &self,
+        listener: PeerId,
+        mut stream: SubstreamBox,
+        proved: &AtomicBool,
+    ) -> Result<Pass, GateError> {
         let mine: [u8; GATE_NONCE_BYTES] = rand::random();
         send(&mut stream, &mine).await?;
         let theirs = receive::<GATE_NONCE_BYTES>(&mut stream).await?;
         let transcript = self.transcript(Role::Dialer, (mine, self.local), (theirs, listener));
         let ring = self.rings.first().expect("a gate has at least one key ring");
         let pass = self.plead(listener, End::Dialer, &mut stream).await?;
+        proved.store(true, Ordering::Relaxed);
         send(&mut stream, &ring.gate_proof(&transcript)).await?;
         let proof = receive_proof(listener, &mut stream).await?;
         if !ring.verify_gate(&Transcript { role: Role::Listener, ..transcript }, &proof) {
@@ -172,6 +197,25 @@ impl Gate {
             listener_nonce: listener.0,
             dialer: dialer.1.to_bytes(),
             listener: listener.1.to_bytes(),
+        }
+    }
+}
+
+impl GateError {
+    /// What it means that the exchange broke once the listener had our proof: it answers a good one.
+    fn after_our_proof(self) -> Self {
+        match self {
+            GateError::Broken(_) => GateError::Refused,
+            other => other,
+        }
+    }
+
+    /// What the other end seems to be; none where it is a member.
+    pub(crate) fn kind(&self) -> Option<OtherKind> {
+        match self {
+            GateError::Stranger | GateError::Refused => Some(OtherKind::OtherMesh),
+            GateError::Broken(_) | GateError::TimedOut | GateError::KeyType => Some(OtherKind::Foreign),
+            GateError::Redundant(_) | GateError::Exile(_) | GateError::Expelled => None,
         }
     }
 }

@@ -39,6 +39,15 @@ struct Answering {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooLarge;
 
+/// Why a request is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unanswerable {
+    /// It is [`Unreadable`].
+    Unreadable,
+    /// It holds more records than its sender may send.
+    TooMany,
+}
+
 /// Not sealed by a member, not decodable, breaking a limit, or with a record that its author did not sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable;
@@ -72,14 +81,27 @@ pub(crate) fn seal_request(ring: &KeyRing, request: Request) -> Result<(RequestI
     Ok((id, seal(ring, Purpose::Request, &Asking { id, request }, limits)?))
 }
 
-/// Opens a request. Gives the ring that it is to be answered with.
+/// Opens a request. Gives the ring that it is to be answered with. `may_send` says, before any signature is verified, whether its
+/// sender may send as many records.
 pub(crate) fn open_request<'a>(
     rings: &'a [KeyRing],
     sealed: &[u8],
-) -> Result<(&'a KeyRing, RequestId, Request), Unreadable> {
-    let (ring, plain) = open(rings, Purpose::Request, sealed, (MAX_PLAIN_REQUEST_BYTES, MAX_REQUEST_BYTES))?;
-    let Asking { id, request } = cbor::decode(&plain, MAX_PLAIN_REQUEST_BYTES).map_err(|_| Unreadable)?;
-    if records_of(&request).iter().all(is_acceptable) { Ok((ring, id, request)) } else { Err(Unreadable) }
+    may_send: impl FnOnce(usize) -> bool,
+) -> Result<(&'a KeyRing, RequestId, Request), Unanswerable> {
+    let limits = (MAX_PLAIN_REQUEST_BYTES, MAX_REQUEST_BYTES);
+    let (ring, plain) = open(rings, Purpose::Request, sealed, limits).map_err(|_| Unanswerable::Unreadable)?;
+    let asking = cbor::decode(&plain, MAX_PLAIN_REQUEST_BYTES);
+    let Asking { id, request } = asking.map_err(|_| Unanswerable::Unreadable)?;
+    let records = records_of(&request);
+    if !may_send(records.len()) {
+        return Err(Unanswerable::TooMany);
+    }
+    if records.iter().all(is_acceptable) { Ok((ring, id, request)) } else { Err(Unanswerable::Unreadable) }
+}
+
+/// How many records a request holds.
+pub(crate) fn record_count(request: &Request) -> usize {
+    records_of(request).len()
 }
 
 /// The response to the request `id`.
@@ -105,14 +127,21 @@ pub(crate) fn open_response(ring: &KeyRing, id: RequestId, sealed: &[u8]) -> Res
 fn records_of(request: &Request) -> &[Shared] {
     match request {
         Request::Deliver { records } => records,
-        Request::Have { .. } | Request::Release { .. } | Request::Body { .. } => &[],
+        Request::Have { .. }
+        | Request::Release { .. }
+        | Request::Body { .. }
+        | Request::Digest { .. }
+        | Request::Pull { .. } => &[],
     }
 }
 
 fn records_in(response: &Response) -> &[Shared] {
     match response {
-        Response::Have { records } | Response::Lease { known: records, .. } | Response::Known { records } => records,
-        Response::Coming { .. } | Response::Body { .. } | Response::Ok | Response::No => &[],
+        Response::Have { records }
+        | Response::Lease { known: records, .. }
+        | Response::Known { records }
+        | Response::Pulled { records, .. } => records,
+        Response::Coming { .. } | Response::Body { .. } | Response::Digest { .. } | Response::Ok | Response::No => &[],
     }
 }
 

@@ -27,7 +27,7 @@ fn a_response_answers_its_own_request_only() {
     let ring = ring("secret");
     let (id, request) = seal_request(&ring, Request::Body { cid: BodyCid([1; 32]), offset: 5 }).unwrap();
     let rings = [super::tests::ring("other"), ring.clone()];
-    let (answering, opened_id, opened) = open_request(&rings, &request).unwrap();
+    let (answering, opened_id, opened) = open_request(&rings, &request, |_| true).unwrap();
     assert_eq!((opened_id, opened), (id, Request::Body { cid: BodyCid([1; 32]), offset: 5 }));
     let response = seal_response(answering, id, Response::No).unwrap();
     assert_eq!(open_response(&ring, id, &response), Ok(Response::No));
@@ -78,7 +78,7 @@ fn garbage_is_unreadable() {
     let rings = std::slice::from_ref(&ring);
     let garbled = |purpose| ring.seal(purpose, rand::random(), b"\xa1\x00\xff nothing of ours");
     assert_eq!(open_gossip(rings, &garbled(Purpose::Gossip)), Err(Unreadable));
-    assert!(open_request(rings, &garbled(Purpose::Request)).is_err());
+    assert!(open_request(rings, &garbled(Purpose::Request), |_| true).is_err());
     assert_eq!(open_response(&ring, [0; 16], &garbled(Purpose::Response)), Err(Unreadable));
     for length in [0, 1, 41, 42, 1000, MAX_GOSSIP_BYTES + 1] {
         assert_eq!(open_gossip(rings, &noise(length)), Err(Unreadable), "{length}");
@@ -96,7 +96,10 @@ fn a_record_that_its_author_did_not_sign_is_unreadable_wherever_it_comes() {
     let sealed = seal_gossip(&ring, forged.clone()).unwrap();
     assert_eq!(open_gossip(std::slice::from_ref(&ring), &sealed), Err(Unreadable));
     let (_, sealed) = seal_request(&ring, Request::Deliver { records: vec![record(None), forged.clone()] }).unwrap();
-    assert!(open_request(std::slice::from_ref(&ring), &sealed).is_err());
-    let sealed = seal_response(&ring, [1; 16], Response::Have { records: vec![forged] }).unwrap();
-    assert_eq!(open_response(&ring, [1; 16], &sealed), Err(Unreadable));
+    assert!(open_request(std::slice::from_ref(&ring), &sealed, |_| true).is_err());
+    let records = vec![forged];
+    for response in [Response::Have { records: records.clone() }, Response::Pulled { records, dealt: 1 }] {
+        let sealed = seal_response(&ring, [1; 16], response).unwrap();
+        assert_eq!(open_response(&ring, [1; 16], &sealed), Err(Unreadable));
+    }
 }

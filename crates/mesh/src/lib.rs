@@ -6,9 +6,10 @@
 //! - [`Identity`], [`Author`]: who this node is, and its signature under records.
 //! - [`start`], [`Mesh`], [`Event`]: the running mesh.
 //! - `gate`: a connection comes into being only between holders of one mesh secret.
-//! - `book`, `resolve`, `interfaces`: whom to dial, from all sources at once.
+//! - `book`, `precedence`, `resolve`, `interfaces`: whom to dial, over what first, from all sources at once.
+//! - `rendezvous`: the public DHT, where members leave their addresses for others.
 //! - `antechamber`, `connections`, `exiles`: which connections there may be before the gate, which there are, and who is kept out.
-//! - `letters`, `replay`, `allowance`, `offences`: what is sealed and opened, what was seen before, how much is too much, and who
+//! - `letters`, `replay`, `allowance`, `rations`, `metered`, `offences`: what is sealed and opened, what was seen before, how much is too much, and who
 //!   did what nobody should.
 
 mod allowance;
@@ -18,13 +19,20 @@ mod book;
 mod codec;
 mod config;
 mod connections;
+mod discreet;
 mod exiles;
 mod gate;
+mod growth;
 mod identity;
 mod interfaces;
 mod letters;
 mod mesh;
+mod metered;
 mod offences;
+mod others;
+mod precedence;
+mod rations;
+mod rendezvous;
 mod replay;
 mod resolve;
 mod status;
@@ -32,11 +40,12 @@ mod task;
 mod transport;
 mod workers;
 
-pub use config::{Config, ConfigError, Fault as AddressFault, Problem};
+pub use config::{Config, ConfigError, Dht, Fault as AddressFault, Problem};
 pub use identity::{Author, Fault as IdentityFault, Identity, IdentityError, Provenance, is_genuine};
+pub use interfaces::InterfacePolicy;
 pub use mesh::{AskError, Event, Full, Mesh, Remembered, Replier, StartError, start};
 pub use offences::Offence;
-pub use status::{Counters, Peer, Source, SourceStatus, Status};
+pub use status::{Counters, Health, Other, OtherKind, Peer, Source, SourceStatus, Status, Transport};
 
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,12 @@
 
 use crate::behaviour::{REQUEST_LIMIT, topic};
 use crate::config::{Config, ConfigError};
+use crate::growth::Growth;
 use crate::identity::{Identity, peer_id};
 use crate::letters;
 use crate::offences::Offence;
+use crate::rendezvous::{self, Pace};
+use crate::resolve::Resolving;
 use crate::status::Status;
 use crate::task::{AskFailure, Blueprint, Command, Core};
 use crate::workers::{self, Intake};
@@ -120,8 +123,9 @@ pub enum AskError {
     /// The member is not connected. Nothing was sent.
     #[error("the member is not connected")]
     NotConnected,
-    /// Too many requests wait for this member, or for the swarm. Nothing was sent.
-    #[error("too many requests wait already")]
+    /// Too many requests wait for this member, or for the swarm, or this node has asked this member as much as any may. Nothing
+    /// was sent.
+    #[error("too many requests wait already, or were made lately")]
     Busy,
     /// The request is longer than [`ghmesh_model::limits::MAX_REQUEST_BYTES`]. Nothing was sent.
     #[error("the request is too large")]
@@ -186,6 +190,25 @@ pub async fn start(
     boot: u64,
     remembered: Vec<Remembered>,
 ) -> Result<(Mesh, mpsc::Receiver<Event>), StartError> {
+    start_tuned(config, identity, rings, boot, remembered, Tuning::default()).await
+}
+
+/// What is the same in every mesh but those of tests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tuning {
+    pub(crate) resolving: Resolving,
+    pub(crate) growth: Growth,
+    pub(crate) pace: Pace,
+}
+
+pub(crate) async fn start_tuned(
+    config: Config,
+    identity: Identity,
+    rings: Vec<KeyRing>,
+    boot: u64,
+    remembered: Vec<Remembered>,
+    tuning: Tuning,
+) -> Result<(Mesh, mpsc::Receiver<Event>), StartError> {
     let plan = config.parse()?;
     let rings: Arc<[KeyRing]> = rings.into();
     let current = rings.first().ok_or(StartError::NoKeys)?;
@@ -195,16 +218,30 @@ pub async fn start(
     let (outgoing, to_seal) = mpsc::channel(OUTGOING);
     let (status_sender, status) = watch::channel(Status::default());
     let listeners = plan.listen.len();
-    let blueprint =
-        Blueprint { keypair: identity.keypair(), rings: rings.clone(), listen: plan.listen, mdns: plan.mdns };
+    let blueprint = Blueprint {
+        keypair: identity.keypair(),
+        rings: rings.clone(),
+        listen: plan.listen,
+        mdns: plan.mdns,
+        interfaces: plan.interfaces,
+        growth: tuning.growth,
+    };
     let weak = command_sender.downgrade();
     let intake =
         Intake::new(rings.clone(), identity.member(), event_sender.clone(), status.clone()).spawn(weak.clone());
     let mut core = Core::new(blueprint, (commands, weak.clone()), event_sender, intake, status_sender);
     core.learn_configured(plan.addresses);
     core.learn_remembered(addresses_of(remembered));
+    core.expect(&plan.targets);
     let swarm = core.first_swarm()?;
-    plan.names.into_iter().for_each(|name| drop(tokio::spawn(crate::resolve::follow(name, weak.clone()))));
+    if let Some((network, announce)) = plan.dht {
+        let plan = rendezvous::Plan { network, announce, pace: tuning.pace };
+        core.expect_rendezvous();
+        tokio::spawn(rendezvous::follow(plan, identity.member(), rings.clone(), weak.clone(), status.clone()));
+    }
+    for target in plan.targets {
+        tokio::spawn(crate::resolve::follow(target, tuning.resolving.clone(), weak.clone()));
+    }
     workers::spawn_outlet(current.clone(), topic(current).hash(), to_seal, command_sender.clone());
     tokio::spawn(crate::task::supervise(core, swarm));
     let mesh = Mesh { member: identity.member(), rings, commands: command_sender, outgoing, status };
@@ -221,7 +258,7 @@ fn addresses_of(remembered: Vec<Remembered>) -> Vec<(Multiaddr, libp2p::PeerId)>
             crate::config::split_peer(&mut address);
             address
         });
-        let usable = usable.filter(crate::config::is_ip_and_tcp).take(MAX_REMEMBERED_ADDRESSES);
+        let usable = usable.filter(crate::config::is_dialable).take(MAX_REMEMBERED_ADDRESSES);
         addresses.extend(usable.map(|address| (address, peer)));
     }
     addresses
@@ -243,7 +280,7 @@ impl Mesh {
         self.status.borrow().clone()
     }
 
-    /// Gossips a record. Its body is left out where the sealed message would exceed
+    /// Gossips a record, 384 in a row and 48 a second in the long run (members allow a little more). Its body is left out where the sealed message would exceed
     /// [`ghmesh_model::limits::MAX_GOSSIP_BYTES`]. That nobody is connected is no error.
     ///
     /// # Errors
@@ -264,9 +301,10 @@ impl Mesh {
     async fn exchange(&self, to: MemberId, request: Request) -> Result<Response, AskError> {
         let peer = peer_id(&to).ok_or(AskError::NotConnected)?;
         let ring = self.rings.first().ok_or(AskError::Stopped)?;
+        let records = letters::record_count(&request);
         let (id, sealed) = letters::seal_request(ring, request).map_err(|_| AskError::TooLarge)?;
         let (answer, answered) = oneshot::channel();
-        self.commands.try_send(Command::Ask { peer, sealed, answer }).map_err(|error| match error {
+        self.commands.try_send(Command::Ask { peer, sealed, records, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => AskError::Busy,
             mpsc::error::TrySendError::Closed(_) => AskError::Stopped,
         })?;

@@ -10,12 +10,16 @@ pub enum Source {
     Static,
     /// Names in the settings.
     Dns,
+    /// Lists of addresses in DNS (`/dnsaddr`).
+    Dnsaddr,
     /// Peers of an earlier run.
     Remembered,
     /// Multicast on the LAN.
     Mdns,
     /// Other members' routing tables.
     Kademlia,
+    /// The public DHT, where members leave their addresses.
+    Rendezvous,
     /// Where a connected member says that it listens.
     Identify,
     /// Where members beyond the neighbours say that they are.
@@ -26,12 +30,14 @@ pub enum Source {
 
 impl Source {
     /// Every source, in the order in which they are shown.
-    pub const ALL: [Source; 8] = [
+    pub const ALL: [Source; 10] = [
         Source::Static,
         Source::Dns,
+        Source::Dnsaddr,
         Source::Remembered,
         Source::Mdns,
         Source::Kademlia,
+        Source::Rendezvous,
         Source::Identify,
         Source::Presence,
         Source::Inbound,
@@ -42,9 +48,11 @@ impl Source {
         match self {
             Source::Static => "static",
             Source::Dns => "dns",
+            Source::Dnsaddr => "dnsaddr",
             Source::Remembered => "remembered",
             Source::Mdns => "mdns",
             Source::Kademlia => "kademlia",
+            Source::Rendezvous => "dht",
             Source::Identify => "identify",
             Source::Presence => "presence",
             Source::Inbound => "inbound",
@@ -52,19 +60,82 @@ impl Source {
     }
 }
 
-/// How a source does.
+/// Whether a source is of any use at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It was given nothing to do, or is switched off.
+    Off,
+    /// It has led to a member that is connected, or did so after it last failed.
+    Good,
+    /// It has neither led to a member nor failed.
+    Quiet,
+    /// It failed, and has led to nobody since.
+    Failing,
+}
+
+impl Health {
+    /// Its name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Health::Off => "off",
+            Health::Good => "good",
+            Health::Quiet => "quiet",
+            Health::Failing => "failing",
+        }
+    }
+}
+
+/// How a source does. Each works for itself: what one waits for, no other waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceStatus {
     /// Which.
     pub source: Source,
+    /// Its use at the moment.
+    pub health: Health,
     /// Addresses that it gave and that are still known.
     pub addresses: usize,
     /// Connections to members that it has led to.
     pub found: u64,
     /// When it last led to one.
     pub last_success: Option<Instant>,
+    /// When it last gave addresses, whoever may be there: names that resolved, an answer on the LAN.
+    pub last_answer: Option<Instant>,
     /// What went wrong last, and when.
     pub last_error: Option<(Instant, String)>,
+}
+
+/// Somebody who was met and is no member of this mesh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Other {
+    /// Its libp2p peer id: what it proved in the transport's handshake, which says nothing of who it is.
+    pub peer_id: String,
+    /// Where: the address that was dialled, or the one that it came from.
+    pub address: String,
+    /// Which source led to it; [`Source::Inbound`] where it dialled this node.
+    pub source: Source,
+    /// What it seems to be.
+    pub kind: OtherKind,
+    /// When it was last met.
+    pub seen_at: Instant,
+}
+
+/// What somebody outside the mesh seems to be. It may pretend: this is for operators to look at, nothing is decided by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherKind {
+    /// A node of ghmesh with another secret or cluster name.
+    OtherMesh,
+    /// Some other program of libp2p.
+    Foreign,
+}
+
+impl OtherKind {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            OtherKind::OtherMesh => "other mesh",
+            OtherKind::Foreign => "no node of ghmesh",
+        }
+    }
 }
 
 /// A connected member.
@@ -82,11 +153,34 @@ pub struct Peer {
     pub connected_at: Instant,
     /// Whether it dialled this node.
     pub inbound: bool,
+    /// What its connection runs over.
+    pub transport: Transport,
+}
+
+/// What a connection runs over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP with Noise.
+    Tcp,
+    /// QUIC.
+    Quic,
+}
+
+impl Transport {
+    /// Its name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Tcp => "tcp",
+            Transport::Quic => "quic",
+        }
+    }
 }
 
 /// What has happened since the start. Each counts what its name says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
+    /// Addresses that were dialled and led nowhere, or to somebody else.
+    pub dials_failed: u64,
     /// Connections refused at the gate, in either direction: other meshes, foreign programs.
     pub strangers: u64,
     /// Gossip messages sent.
@@ -103,6 +197,8 @@ pub struct Counters {
     pub gossip_dropped: u64,
     /// Requests of members that were dropped because this node was busy, or could not be read.
     pub requests_dropped: u64,
+    /// Requests of members that were dropped because the member asks too much.
+    pub requests_excess: u64,
     /// Times that the swarm's task was started again after a panic.
     pub restarts: u64,
 }
@@ -118,6 +214,8 @@ pub struct Status {
     pub peers: Vec<Peer>,
     /// Each source of members.
     pub sources: Vec<SourceStatus>,
+    /// Who was met lately and is no member: the latest first, at most 32.
+    pub others: Vec<Other>,
     /// Counts since the start.
     pub counters: Counters,
 }

@@ -10,19 +10,25 @@ mod requests;
 
 use crate::behaviour::{self, Behaviour};
 use crate::book::Book;
+use crate::config::transport_of;
 use crate::connections::{Connections, PATROL};
 use crate::exiles::Exiles;
 use crate::gate::{Gate, Plea};
+use crate::growth::Growth;
 use crate::identity::member_id;
+use crate::interfaces::InterfacePolicy;
 use crate::mesh::{Event, StartError};
 use crate::offences::{Offence, Offences};
-use crate::resolve::Resolved;
+use crate::others::Others;
+use crate::rations::{Account, Rations};
+use crate::rendezvous::Met;
+use crate::resolve::{Resolved, Target};
 use crate::status::{Counters, Peer, Source, Status};
 use crate::transport;
 use crate::workers::Gossiped;
 use futures::{FutureExt, StreamExt};
 use ghmesh_model::MemberId;
-use ghmesh_seal::{KeyRing, Transport};
+use ghmesh_seal::KeyRing;
 use libp2p::core::transport::{ListenerId, TransportError};
 use libp2p::gossipsub::{MessageId, TopicHash};
 use libp2p::identity::Keypair;
@@ -30,13 +36,15 @@ use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{OutboundRequestId, ResponseChannel};
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId, Swarm};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+use dialling::COMPANY;
 
 /// A connection that nobody uses is closed after this. Gossip uses every one.
 const IDLE: Duration = Duration::from_secs(60);
@@ -48,6 +56,10 @@ const MAX_SERVING_ONE: usize = 64;
 const MAX_OUTBOX: usize = 4096;
 /// Connections at the gate that wait to hear whether they are wanted. When full, they wait longer.
 const PLEAS: usize = 64;
+/// First dials are spread over this. A first member within a second has room for it.
+const SPREAD: Duration = Duration::from_millis(100);
+/// Between two snapshots, where nobody joins or leaves: in a crowd there is something new every millisecond.
+const SHOW: Duration = Duration::from_millis(25);
 /// Before a panicked task starts again.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// How long goodbyes may take.
@@ -59,7 +71,7 @@ pub(crate) enum Command {
     /// Gossip this.
     Publish { topic: TopicHash, sealed: Vec<u8> },
     /// Ask a member.
-    Ask { peer: PeerId, sealed: Vec<u8>, answer: Answer },
+    Ask { peer: PeerId, sealed: Vec<u8>, records: usize, answer: Answer },
     /// Answer a member.
     Respond { channel: ResponseChannel<Vec<u8>>, sealed: Vec<u8> },
     /// A gossip message was judged.
@@ -71,12 +83,20 @@ pub(crate) enum Command {
     /// Keep a member out.
     Expel { peer: PeerId, span: Duration },
     /// A host name was resolved.
-    Resolved(Resolved),
+    Resolved(Box<Resolved>),
+    /// The public DHT was visited.
+    Met(Met),
     /// Say goodbye and end.
     Stop(oneshot::Sender<()>),
     /// Panic.
     #[cfg(test)]
     Panic,
+    /// Listen there too.
+    #[cfg(test)]
+    Listen(Multiaddr),
+    /// Close the connections to these.
+    #[cfg(test)]
+    Disconnect(Vec<PeerId>),
     /// Tell who stands in Kademlia's routing table, and Kademlia's mode.
     #[cfg(test)]
     ShowTable(oneshot::Sender<(Vec<PeerId>, libp2p::kad::Mode)>),
@@ -118,6 +138,8 @@ pub(crate) struct Blueprint {
     /// Once bound, with the ports that were got.
     pub(crate) listen: Vec<Multiaddr>,
     pub(crate) mdns: bool,
+    pub(crate) interfaces: InterfacePolicy,
+    pub(crate) growth: Growth,
 }
 
 /// What outlives a panic.
@@ -129,8 +151,10 @@ pub(crate) struct Core {
     intake: mpsc::Sender<Gossiped>,
     status: watch::Sender<Status>,
     book: Book,
+    others: Others,
     members: BTreeMap<PeerId, Member>,
     exiles: Exiles,
+    rations: Rations,
     offences: Offences,
     outbox: VecDeque<Event>,
     serving: Arc<Semaphore>,
@@ -154,6 +178,7 @@ struct Member {
     /// Gossip that it forwarded and that waits to be opened.
     unread: usize,
     serving: Arc<Semaphore>,
+    account: Account,
 }
 
 /// A new swarm and what belongs to it.
@@ -171,7 +196,11 @@ impl Core {
         intake: mpsc::Sender<Gossiped>,
         status: watch::Sender<Status>,
     ) -> Self {
-        let book = Book::new(blueprint.keypair.public().to_peer_id());
+        let mut book = Book::new(blueprint.keypair.public().to_peer_id());
+        [Source::Kademlia, Source::Identify, Source::Inbound].into_iter().for_each(|source| book.enable(source));
+        if blueprint.mdns {
+            book.enable(Source::Mdns);
+        }
         Core {
             blueprint,
             commands,
@@ -180,8 +209,10 @@ impl Core {
             intake,
             status,
             book,
+            others: Others::default(),
             members: BTreeMap::new(),
             exiles: Exiles::default(),
+            rations: Rations::new(Instant::now()),
             offences: Offences::default(),
             outbox: VecDeque::new(),
             serving: Arc::new(Semaphore::new(MAX_SERVING)),
@@ -190,13 +221,25 @@ impl Core {
     }
 
     pub(crate) fn learn_configured(&mut self, addresses: Vec<(Multiaddr, Option<PeerId>)>) {
-        let now = Instant::now();
-        addresses.into_iter().for_each(|(address, peer)| self.book.learn(address, peer, Source::Static, now));
+        for (address, peer) in addresses {
+            self.book.learn(address, peer, Source::Static, soon());
+        }
+    }
+
+    /// Notes that names are to be resolved.
+    pub(crate) fn expect(&mut self, targets: &[Target]) {
+        targets.iter().for_each(|target| self.book.enable(target.source()));
+    }
+
+    /// Notes that a DHT is to be visited.
+    pub(crate) fn expect_rendezvous(&mut self) {
+        self.book.enable(Source::Rendezvous);
     }
 
     pub(crate) fn learn_remembered(&mut self, addresses: Vec<(Multiaddr, PeerId)>) {
-        let now = Instant::now();
-        addresses.into_iter().for_each(|(address, peer)| self.book.learn(address, Some(peer), Source::Remembered, now));
+        for (address, peer) in addresses {
+            self.book.learn(address, Some(peer), Source::Remembered, soon());
+        }
     }
 
     fn learn_suggested(&mut self, addresses: Vec<(Multiaddr, PeerId)>) {
@@ -221,11 +264,13 @@ impl Core {
 
     fn build(&mut self) -> Result<Built, libp2p::noise::Error> {
         let (sender, pleas) = mpsc::channel(PLEAS);
-        let Blueprint { keypair, rings, mdns, .. } = &self.blueprint;
+        let Blueprint { keypair, rings, mdns, interfaces, .. } = &self.blueprint;
         let local = keypair.public().to_peer_id();
-        let gate = Gate { local, rings: rings.clone(), transport: Transport::Tcp, pleas: sender };
+        let gate = |transport| Gate { local, rings: rings.clone(), transport, pleas: sender.clone() };
         let transport = transport::build(keypair, gate)?;
-        let (behaviour, error) = behaviour::build(keypair, rings, *mdns);
+        #[cfg(test)]
+        let transport = libp2p::Transport::boxed(crate::tests::cut::Cuttable::new(transport, local));
+        let (behaviour, error) = behaviour::build(keypair, rings, *mdns, interfaces);
         if let Some(error) = error {
             tracing::warn!(%error, "members on the LAN cannot be looked for");
             self.book.error(Source::Mdns, error.to_string(), Instant::now());
@@ -239,7 +284,7 @@ impl Core {
         self.counters.restarts += 1;
         let now = Instant::now();
         for (peer, member) in std::mem::take(&mut self.members) {
-            self.book.lost(&peer, now);
+            self.book.lost(&peer, now.duration_since(member.since), rand::random(), now);
             self.tell(Event::Left { member: member.member });
         }
         self.book.nothing_under_way();
@@ -268,8 +313,13 @@ impl Core {
     }
 }
 
-/// Whether a port is free. libp2p's listeners share a port with any other of the same user (`SO_REUSEPORT`), so that a second
-/// daemon would silently take half of the first one's connections.
+/// A moment of the next few: so that nodes which start together don't dial the same address together.
+pub(crate) fn soon() -> Instant {
+    Instant::now() + SPREAD.mul_f64(rand::random())
+}
+
+/// Whether a port is free. libp2p's TCP listeners share a port with any other of the same user (`SO_REUSEPORT`), so that a second
+/// daemon would silently take half of the first one's connections. Those of QUIC share nothing; here their error is a plain one.
 fn probe(address: &Multiaddr) -> io::Result<()> {
     let mut parts = address.iter();
     let ip = match parts.next() {
@@ -280,6 +330,7 @@ fn probe(address: &Multiaddr) -> io::Result<()> {
     };
     match parts.next() {
         Some(Protocol::Tcp(port)) if port != 0 => std::net::TcpListener::bind((ip, port)).map(drop),
+        Some(Protocol::Udp(port)) if port != 0 => std::net::UdpSocket::bind((ip, port)).map(drop),
         _ => Ok(()),
     }
 }
@@ -321,6 +372,8 @@ struct Task<'a> {
     /// Connections at the gate that wait for an older one to close.
     waiting: Vec<Waiting>,
     dials: BTreeMap<ConnectionId, Vec<Multiaddr>>,
+    /// Members that this node is letting go.
+    released: BTreeSet<PeerId>,
     asks: HashMap<OutboundRequestId, (PeerId, Answer)>,
     /// Gossip that waits for a new member's subscription.
     held: VecDeque<Held>,
@@ -344,6 +397,10 @@ struct Held {
 struct Timers {
     patrol: Instant,
     walk: Instant,
+    walked: Instant,
+    company: Instant,
+    hurry: Instant,
+    show: Instant,
     dial: Option<Instant>,
 }
 
@@ -363,10 +420,19 @@ impl<'a> Task<'a> {
             connections,
             waiting: Vec::new(),
             dials: BTreeMap::new(),
+            released: BTreeSet::new(),
             asks: HashMap::new(),
             held: VecDeque::new(),
             listeners: built.listeners,
-            timers: Timers { patrol: now, walk: now + Duration::from_secs(1), dial: Some(now) },
+            timers: Timers {
+                patrol: now,
+                walk: now + Duration::from_secs(1),
+                walked: now,
+                company: now + COMPANY,
+                hurry: now,
+                show: now,
+                dial: Some(now),
+            },
             changed: true,
         }
     }
@@ -412,7 +478,11 @@ impl<'a> Task<'a> {
 
     fn wake(&self) -> Instant {
         let held = self.held.front().map(|held| held.until);
-        [self.timers.dial, held].into_iter().flatten().fold(self.timers.patrol.min(self.timers.walk), Instant::min)
+        let show = self.changed.then_some(self.timers.show);
+        [self.timers.dial, held, show]
+            .into_iter()
+            .flatten()
+            .fold(self.timers.patrol.min(self.timers.walk), Instant::min)
     }
 
     fn on_deadline(&mut self) {
@@ -425,7 +495,9 @@ impl<'a> Task<'a> {
                 self.swarm.close_connection(id);
             }
             self.listen_again();
+            self.balance(now);
             self.let_waiting_in(now);
+            self.tell_floods();
             if self.core.exiles.let_back(now) {
                 self.dial();
             }
@@ -441,10 +513,20 @@ impl<'a> Task<'a> {
         }
     }
 
+    /// Tells of members that made a behaviour do more than they may.
+    fn tell_floods(&mut self) {
+        let Behaviour { gossip, identify, kademlia, .. } = self.swarm.behaviour_mut();
+        let floods: BTreeSet<PeerId> =
+            [gossip.floods(), identify.floods(), kademlia.floods()].into_iter().flatten().collect();
+        for member in floods.iter().filter_map(member_id) {
+            self.core.offended(member, Offence::Flood);
+        }
+    }
+
     fn on_command(&mut self, command: Option<Command>) -> Next {
         match command {
             Some(Command::Publish { topic, sealed }) => self.publish(topic, sealed),
-            Some(Command::Ask { peer, sealed, answer }) => self.ask(peer, sealed, answer),
+            Some(Command::Ask { peer, sealed, records, answer }) => self.ask(peer, sealed, records, answer),
             Some(Command::Respond { channel, sealed }) => {
                 // The asker may have gone.
                 let _ = self.swarm.behaviour_mut().exchange.send_response(channel, sealed);
@@ -453,11 +535,20 @@ impl<'a> Task<'a> {
             Some(Command::Offended { member, offence }) => self.core.offended(member, offence),
             Some(Command::Suggest(addresses)) => self.core.learn_suggested(addresses),
             Some(Command::Expel { peer, span }) => self.expel(peer, span),
-            Some(Command::Resolved(resolved)) => self.on_resolved(resolved),
+            Some(Command::Resolved(resolved)) => self.on_resolved(*resolved),
+            Some(Command::Met(met)) => self.on_met(met),
             Some(Command::Stop(done)) => return Next::Stop(Some(done)),
             None => return Next::Stop(None),
             #[cfg(test)]
             Some(Command::Panic) => panic!("asked to"),
+            #[cfg(test)]
+            Some(Command::Listen(address)) => drop(self.swarm.listen_on(address)),
+            #[cfg(test)]
+            Some(Command::Disconnect(peers)) => {
+                for peer in peers {
+                    let _ = self.swarm.disconnect_peer_id(peer);
+                }
+            }
             #[cfg(test)]
             Some(Command::ShowTable(table)) => {
                 let kademlia = &mut self.swarm.behaviour_mut().kademlia;
@@ -484,7 +575,10 @@ impl<'a> Task<'a> {
 
     /// Publishes the status if it changed.
     fn show(&mut self) {
-        if std::mem::take(&mut self.changed) {
+        let now = Instant::now();
+        if self.changed && now >= self.timers.show {
+            self.changed = false;
+            self.timers.show = now + SHOW;
             let local = *self.swarm.local_peer_id();
             let addresses =
                 self.swarm.listeners().map(|address| address.clone().with(Protocol::P2p(local)).to_string());
@@ -494,7 +588,8 @@ impl<'a> Task<'a> {
                 peer_id: local.to_string(),
                 listen_addrs,
                 peers: self.peers(),
-                sources: self.core.book.sources(),
+                sources: self.core.book.sources(|peer| self.connections.contains(peer)),
+                others: self.core.others.list(now),
                 counters: self.core.counters,
             };
             self.core.status.send_replace(status);
@@ -502,9 +597,10 @@ impl<'a> Task<'a> {
     }
 
     fn peers(&self) -> Vec<Peer> {
+        let proven = self.core.book.all_proven();
         let shown = self.connections.iter().filter_map(|(peer, connection)| {
             let member = self.core.members.get(peer)?;
-            let mut addresses = self.dialable(peer);
+            let mut addresses = self.dialable_of(peer, proven.get(peer).map(Vec::as_slice).unwrap_or_default());
             let seen = connection.address.to_string();
             if !addresses.contains(&seen) {
                 addresses.push(seen);
@@ -516,6 +612,10 @@ impl<'a> Task<'a> {
                 round_trip: member.round_trip,
                 connected_at: member.since,
                 inbound: member.inbound,
+                transport: match transport_of(&connection.address) {
+                    Some(ghmesh_seal::Transport::Quic) => crate::status::Transport::Quic,
+                    Some(ghmesh_seal::Transport::Tcp) | None => crate::status::Transport::Tcp,
+                },
             })
         });
         let mut peers: Vec<Peer> = shown.collect();
@@ -525,7 +625,7 @@ impl<'a> Task<'a> {
 }
 
 impl Member {
-    fn new(peer: &PeerId, inbound: bool, now: Instant) -> Option<Self> {
+    fn new(peer: &PeerId, inbound: bool, account: Account, now: Instant) -> Option<Self> {
         Some(Member {
             member: member_id(peer)?,
             since: now,
@@ -537,6 +637,7 @@ impl Member {
             asking: 0,
             unread: 0,
             serving: Arc::new(Semaphore::new(MAX_SERVING_ONE)),
+            account,
         })
     }
 }

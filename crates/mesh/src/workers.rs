@@ -1,15 +1,16 @@
 //! The tasks beside the swarm's: they seal, open and verify, so that it never does.
 //!
-//! - the *outlet* seals records for gossip, one after the other;
+//! - the *outlet* seals records for gossip, one after the other, no faster than members allow each other;
 //! - the *intake* opens gossip messages, verifies authors, refuses replays and holds back floods; it owns the replay windows and
 //!   the allowances;
 //! - one task for each request of a member opens it, waits for the owner's answer, and seals that.
 
 use crate::allowance::{Allowances, Payer};
 use crate::behaviour::REQUEST_LIMIT;
-use crate::letters;
+use crate::letters::{self, Unanswerable};
 use crate::mesh::{Event, Replier};
 use crate::offences::Offence;
+use crate::rations::{Pace, Ration};
 use crate::replay::{Novelty, ReplayGuard};
 use crate::status::Status;
 use crate::task::{Command, Verdict};
@@ -111,6 +112,7 @@ pub(crate) fn spawn_outlet(
     commands: mpsc::Sender<Command>,
 ) {
     tokio::spawn(async move {
+        let pace = Pace::new(Instant::now());
         while let Some(shared) = records.recv().await {
             let Ok(sealed) = letters::seal_gossip(&ring, shared) else {
                 tracing::warn!("a record is too large to be gossiped even without its body");
@@ -119,6 +121,7 @@ pub(crate) fn spawn_outlet(
             if commands.send(Command::Publish { topic: topic.clone(), sealed }).await.is_err() {
                 return;
             }
+            tokio::time::sleep(pace.wait(Instant::now())).await;
         }
     });
 }
@@ -128,6 +131,7 @@ pub(crate) struct Asked {
     pub(crate) from: MemberId,
     pub(crate) sealed: Vec<u8>,
     pub(crate) channel: ResponseChannel<Vec<u8>>,
+    pub(crate) ration: Arc<Ration>,
     pub(crate) permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
@@ -138,13 +142,22 @@ pub(crate) async fn serve(
     events: mpsc::Sender<Event>,
     commands: mpsc::WeakSender<Command>,
 ) {
-    let Asked { from, sealed, channel, permits } = asked;
-    let Ok((ring, id, request)) = letters::open_request(&rings, &sealed) else {
-        tracing::debug!(%from, "refused a request that is not sealed or signed as it must be");
-        let offended = Command::Offended { member: from, offence: Offence::Garbage };
-        // What is lost here, as the task has too much to do, repeats itself.
-        let _ = commands.upgrade().map(|commands| commands.try_send(offended));
-        return;
+    let Asked { from, sealed, channel, ration, permits } = asked;
+    let may_send = |records| ration.records(records, Instant::now());
+    let (ring, id, request) = match letters::open_request(&rings, &sealed, may_send) {
+        Ok(opened) => opened,
+        Err(reason) => {
+            tracing::debug!(%from, ?reason, "refused a request");
+            let offence = match reason {
+                Unanswerable::Unreadable => Offence::Garbage,
+                Unanswerable::TooMany => Offence::Flood,
+            };
+            // What is lost here, as the task has too much to do, repeats itself.
+            if let Some(commands) = commands.upgrade() {
+                let _ = commands.try_send(Command::Offended { member: from, offence });
+            }
+            return;
+        }
     };
     let (answer, answered) = oneshot::channel();
     // Where the owner is too busy, the replier is dropped, and the answer is "no".
@@ -160,6 +173,7 @@ pub(crate) async fn serve(
         letters::seal_response(ring, id, Response::No)
     });
     if let (Ok(sealed), Some(commands)) = (sealed, commands.upgrade()) {
+        ration.response(sealed.len(), Instant::now());
         let _ = commands.send(Command::Respond { channel, sealed }).await;
     }
     drop(permits);

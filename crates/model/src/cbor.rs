@@ -1,6 +1,6 @@
 //! The only place where CBOR is read or written.
 //!
-//! Packed encoding (fields by position) as RFC 8949 maps with integer keys. [`decode`] must only be given bytes that a seal
+//! Packed encoding (fields by position) as RFC 8949 maps with integer keys, and for others' formats named fields. [`decode`] must only be given bytes that a seal
 //! has authenticated: the caller checks their size before, and they come from members alone.
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -28,6 +28,12 @@ pub enum CborError {
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     serde_cbor::ser::to_vec_packed(value)
         .expect("our own records have string or integer keys and no failing serializers")
+}
+
+/// Encodes `value` with its fields by name, in the order in which they are declared: for formats that others define. DAG-CBOR
+/// wants shorter names first, and those of one length by their bytes.
+pub fn encode_named<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_cbor::ser::to_vec(value).expect("our own records have string or integer keys and no failing serializers")
 }
 
 /// Decodes authenticated `bytes` of at most `limit` bytes.

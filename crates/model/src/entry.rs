@@ -2,7 +2,7 @@
 
 use crate::id::{BodyCid, Scope, ValidationCid};
 use crate::time::Millis;
-use crate::wire::SignedRecord;
+use crate::wire::{SignedRecord, Stamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -26,6 +26,9 @@ pub enum Source {
     /// A peer did. The first answer given from it is a peer hit, later ones are local.
     Peer,
 }
+
+/// The moment of a confirmation that nobody knows: so long ago that it permits nothing.
+const UNKNOWN: Millis = Millis(0);
 
 /// The signed records behind an entry, kept so that they can be handed on and verified by whoever receives them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +105,31 @@ impl Entry {
         now.since(self.confirmed_at)
     }
 
+    /// What two entries for one key and credential say together. The later `Date` counts. Two bodies of one second can't be
+    /// ordered, so one of them is kept, the same whoever meets which first, and its confirmation counts as unknown: the origin
+    /// has to be asked. In what it says (date, body, moment) this is commutative, associative and idempotent, so that nodes
+    /// that have heard the same agree, in whatever order it came and however often.
+    #[must_use]
+    pub fn joined(self, other: Entry) -> Entry {
+        if self.origin_date != other.origin_date {
+            return if self.origin_date > other.origin_date { self } else { other };
+        }
+        let disputed = self.representation.cid != other.representation.cid || self.is_disputed() || other.is_disputed();
+        let rank = |entry: &Entry| (entry.representation.cid, entry.confirmed_at, entry.latest_stamp());
+        let kept = if rank(&other) > rank(&self) { other } else { self };
+        if disputed { Entry { confirmed_at: UNKNOWN, attestation: None, ..kept } } else { kept }
+    }
+
+    /// Whether another body was confirmed in the same second, so that nobody can tell which is the later.
+    pub fn is_disputed(&self) -> bool {
+        self.confirmed_at == UNKNOWN
+    }
+
+    fn latest_stamp(&self) -> Option<Stamp> {
+        let attestation = self.attestation.as_ref()?;
+        Some(attestation.revalidated.as_ref().unwrap_or(&attestation.stored).stamp)
+    }
+
     /// The first value of a shared header, by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.representation.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
@@ -114,6 +142,62 @@ mod tests {
 
     use super::*;
     use crate::cbor;
+    use crate::id::MemberId;
+    use proptest::prelude::*;
+
+    /// Few dates, bodies, moments and authors, so that they meet.
+    fn any_entry() -> impl Strategy<Value = Entry> {
+        (0..3_u64, 0..3_u8, 1..4_u64, 0..3_u8).prop_map(|(origin_date, body, confirmed_at, author)| {
+            let stamp = Stamp { author: MemberId([author; 32]), boot: 1, sequence: 1 };
+            let stored = SignedRecord { stamp, kind: 1, payload: Vec::new(), signature: Vec::new() };
+            Entry {
+                representation: Representation { cid: BodyCid::of(&[body]), length: 1, headers: Vec::new() },
+                etag: None,
+                origin_date,
+                confirmed_at: Millis(confirmed_at),
+                scopes: Vec::new(),
+                source: Source::Peer,
+                attestation: Some(Attestation { stored, revalidated: None }),
+                target: String::new(),
+                facts: BodyFacts::default(),
+                history: History::default(),
+            }
+        })
+    }
+
+    fn joined(entries: &[Entry]) -> Entry {
+        entries.iter().cloned().reduce(Entry::joined).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_and_number_of_times_in_which_entries_come_does_not_matter(
+            (entries, shuffled) in proptest::collection::vec(any_entry(), 1..8).prop_flat_map(|entries| {
+                let twice = [entries.clone(), entries.clone()].concat();
+                (Just(entries), Just(twice).prop_shuffle())
+            })
+        ) {
+            prop_assert_eq!(joined(&entries), joined(&shuffled));
+        }
+
+        #[test]
+        fn joining_is_associative_commutative_and_idempotent(a in any_entry(), b in any_entry(), c in any_entry()) {
+            let (left, right) = (a.clone().joined(b.clone()).joined(c.clone()), a.clone().joined(b.clone().joined(c)));
+            prop_assert_eq!(left, right);
+            prop_assert_eq!(a.clone().joined(b.clone()), b.joined(a.clone()));
+            prop_assert_eq!(a.clone().joined(a.clone()), a);
+        }
+
+        #[test]
+        fn two_bodies_of_one_second_permit_nothing_and_a_later_one_ends_the_dispute(a in any_entry(), b in any_entry()) {
+            let together = a.clone().joined(b.clone());
+            let disputed = a.origin_date == b.origin_date && a.representation.cid != b.representation.cid;
+            prop_assert_eq!(together.is_disputed(), disputed);
+            prop_assert!(!disputed || together.attestation.is_none());
+            let later = Entry { origin_date: 9, ..a };
+            prop_assert_eq!(together.joined(later.clone()), later);
+        }
+    }
 
     /// What an entry was before it knew facts and a history.
     #[derive(Serialize)]

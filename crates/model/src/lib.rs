@@ -8,6 +8,7 @@
 //! encrypts nothing (that is `seal`).
 
 pub mod cbor;
+pub mod digest;
 pub mod entry;
 pub mod id;
 pub mod key;

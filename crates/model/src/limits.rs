@@ -42,6 +42,15 @@ pub const MAX_BUCKETS: usize = 32;
 /// Longest name of a bucket, in bytes. GitHub's longest has 30.
 pub const MAX_BUCKET_NAME_BYTES: usize = 64;
 
+/// Most buckets in which two members compare what they hold: 16 KiB of sums.
+pub const MAX_SUMMARIES: usize = 2048;
+
+/// Most items that one response lists (240 KiB), and so that members compare: of more, the newest.
+pub const MAX_LISTED: usize = 10_240;
+
+/// Most items that one request pulls. Their records are verified one after the other, about 50 µs each.
+pub const MAX_PULLED: usize = 64;
+
 /// Most addresses that one member tells of itself.
 pub const MAX_PRESENCE_ADDRESSES: usize = 3;
 

@@ -8,6 +8,7 @@
 //! and give what is appended a `#[serde(default)]`.
 
 use crate::cbor::{self, CborError};
+use crate::digest::{Listing, Summaries, Wanted};
 use crate::entry::Representation;
 use crate::id::{BodyCid, Fingerprint, MemberId, Scope, WireKey};
 use crate::limits;
@@ -335,6 +336,18 @@ pub enum Request {
         /// First byte wanted.
         offset: u64,
     },
+    /// "This is what I hold, in sums: what have you got that I lack?"
+    Digest {
+        /// The earliest `Date` of the origin, Unix seconds, of the answers in the sums. Writes are in them whatever their age.
+        since: u64,
+        /// One number for each bucket of items.
+        summaries: Summaries,
+    },
+    /// "Send me these": items of a listing that was answered to a [`Request::Digest`].
+    Pull {
+        /// In the order in which they are wanted.
+        wanted: Wanted,
+    },
 }
 
 /// The answer to a [`Request`].
@@ -376,5 +389,19 @@ pub enum Response {
     Known {
         /// Without bodies.
         records: Vec<Shared>,
+    },
+    /// What it holds in those buckets of a [`Request::Digest`] whose numbers differ, the most useful first.
+    Digest {
+        /// As asked. Where it is later, this node can't look as far back: the listing is empty, ask again with this.
+        since: u64,
+        /// At most [`limits::MAX_LISTED`].
+        listing: Listing,
+    },
+    /// What a [`Request::Pull`] wanted, as much as fits.
+    Pulled {
+        /// Of an answer the `Stored` and the `Revalidated` that extended it; of a write the `Invalidated`.
+        records: Vec<Shared>,
+        /// How many of those wanted, from the first, are done with: in these records, or no longer here.
+        dealt: u32,
     },
 }

@@ -24,6 +24,14 @@ impl Clock {
         Millis(self.offset.saturating_add(boot_time()))
     }
 
+    /// Completes at `deadline`; never where there is none.
+    pub(crate) async fn sleep_until(self, deadline: Option<Millis>) {
+        match deadline {
+            Some(at) => tokio::time::sleep(at.since(self.now()).unwrap_or_default()).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// The same timeline as a function, as store and origin take it.
     pub fn function(self) -> Arc<dyn Fn() -> Millis + Send + Sync> {
         Arc::new(move || self.now())

@@ -219,7 +219,7 @@ impl Task {
                     Some(command) => self.command(command),
                     None => return,
                 },
-                () = sleep_until(self.clock, deadline) => self.input(Input::Tick),
+                () = self.clock.sleep_until(deadline) => self.input(Input::Tick),
             }
         }
     }
@@ -267,7 +267,9 @@ impl Task {
                 Some(Answer::No)
             }
             Some(Response::No) => Some(Answer::No),
-            Some(Response::Body { .. } | Response::Ok) | None => None,
+            Some(Response::Body { .. } | Response::Digest { .. } | Response::Pulled { .. } | Response::Ok) | None => {
+                None
+            }
         };
         self.input(match answer {
             Some(answer) => Input::Answered { ask, answer },
@@ -366,14 +368,6 @@ impl Task {
     fn push(&self, to: MemberId, request: Request) {
         let mesh = self.mesh.clone();
         tokio::spawn(async move { mesh.ask(to, request, PUSH_DEADLINE).await });
-    }
-}
-
-/// Completes at `deadline`; never where there is none.
-async fn sleep_until(clock: Clock, deadline: Option<Millis>) {
-    match deadline {
-        Some(at) => tokio::time::sleep(at.since(clock.now()).unwrap_or_default()).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -166,10 +166,23 @@ impl Exchange {
     /// The records of what the store offers on `subject`, if it was confirmed within `max_age`.
     pub(crate) fn records(&self, subject: Subject, max_age: Duration) -> Option<Vec<Shared>> {
         let entry = self.store.entry(&offer_slot(subject))?;
-        let age = entry.age(self.clock.now()).filter(|age| *age < max_age)?;
-        let attestation = entry.attestation.as_ref()?;
         let small = entry.representation.length <= limits::MAX_INLINE_BODY_BYTES as u64;
         let body = if small { self.store.body(&entry.representation.cid) } else { None };
+        self.records_of(&entry, body, max_age)
+    }
+
+    /// The same, without counting as a use.
+    pub(crate) fn records_aside(&self, subject: Subject, max_age: Duration) -> Option<Vec<Shared>> {
+        let entry = self.store.peek(&offer_slot(subject))?;
+        let most = limits::MAX_INLINE_BODY_BYTES;
+        let small = entry.representation.length <= most as u64;
+        let body = if small { self.store.body_part(&entry.representation.cid, 0, most) } else { None };
+        self.records_of(&entry, body.map(|(_, body)| body), max_age)
+    }
+
+    fn records_of(&self, entry: &Entry, body: Option<Bytes>, max_age: Duration) -> Option<Vec<Shared>> {
+        let age = entry.age(self.clock.now()).filter(|age| *age < max_age)?;
+        let attestation = entry.attestation.as_ref()?;
         let age_ms = millis(age);
         let stored = Shared { signed: attestation.stored.clone(), age_ms, body: inline(body.as_ref()) };
         let revalidated = attestation.revalidated.clone().map(|signed| Shared { signed, age_ms, body: None });
@@ -249,7 +262,7 @@ impl Exchange {
             return objection;
         }
         let subject = Subject { key: validation.key, fingerprint: validation.fingerprint };
-        let Some(held) = self.store.entry(&offer_slot(subject)) else { return Receipt::Known };
+        let Some(held) = self.store.peek(&offer_slot(subject)) else { return Receipt::Known };
         let Some(attestation) = held.attestation.clone() else { return Receipt::Known };
         if held.representation.cid != validation.cid {
             return Receipt::Known;
@@ -281,22 +294,30 @@ impl Exchange {
     }
 
     /// The time at the origin; before this node has heard from it, its own clock is the best estimate.
-    fn github_now(&self) -> Millis {
+    pub(crate) fn github_now(&self) -> Millis {
         let now = self.clock.now();
         self.origin.github_time(&self.authority, now).unwrap_or(now)
     }
 
-    /// Stores an offer unless what is held is as new by the origin's own clock.
+    /// Stores an offer, unless what is held says as much already.
     async fn keep_newer(&self, subject: Subject, entry: Entry, body: Option<Bytes>) -> Receipt {
         let slot = offer_slot(subject);
-        if let Some(held) = self.store.entry(&slot) {
-            let lacks_body = body.is_some() && self.store.body(&held.representation.cid).is_none();
-            if !supersedes(&entry, &held) && !lacks_body {
-                return Receipt::Known;
+        let cid = entry.representation.cid;
+        let joined = match self.store.peek(&slot) {
+            Some(held) => {
+                let lacks_body = body.is_some() && !self.store.has_body(&held.representation.cid);
+                let joined = (*held).clone().joined(entry);
+                if joined == *held && !lacks_body {
+                    return Receipt::Known;
+                }
+                joined
             }
-        }
-        let confirmed_at = entry.confirmed_at;
-        match self.store.put_unsynced(slot, entry, body).await {
+            None => entry,
+        };
+        let body = body.filter(|_| joined.representation.cid == cid);
+        let (confirmed_at, is_disputed) = (joined.confirmed_at, joined.is_disputed());
+        match self.store.put_unsynced(slot, joined, body).await {
+            Ok(()) if is_disputed => Receipt::Known,
             Ok(()) => Receipt::Newer(subject, confirmed_at),
             Err(error) => {
                 tracing::warn!(%error, "a member's record could not be stored");
@@ -307,7 +328,7 @@ impl Exchange {
 
     /// When a confirmation of that age was sent, on this node's timeline. An age is never less than the time since the
     /// response's `Date`, whatever a member claims.
-    fn confirmed_at(&self, age_ms: u64, origin_date: u64) -> Millis {
+    pub(crate) fn confirmed_at(&self, age_ms: u64, origin_date: u64) -> Millis {
         let now = self.clock.now();
         let date = Millis(origin_date.saturating_mul(1000)).after(DATE_STEP);
         let by_date = self.github_now().since(date).unwrap_or_default();
@@ -358,11 +379,6 @@ impl Exchange {
 /// Where a subject's offer is stored.
 pub(crate) fn offer_slot(subject: Subject) -> Slot {
     Slot::Offer(subject.key, subject.fingerprint)
-}
-
-/// Versions are ordered by the origin's `Date`, and within one second by when they were confirmed.
-fn supersedes(new: &Entry, held: &Entry) -> bool {
-    (new.origin_date, new.confirmed_at) > (held.origin_date, held.confirmed_at)
 }
 
 fn inline(body: Option<&Bytes>) -> Option<Vec<u8>> {

@@ -20,9 +20,30 @@ use std::time::Duration;
 /// What most tests ask for.
 pub(crate) const PATH: &str = "/repos/octo/hello";
 
+/// A member of the tests' mesh that is yet to be somebody's.
+pub(crate) async fn membership(bootstrap: Vec<String>) -> Membership {
+    let (identity, ring) = (Identity::ephemeral(), ring("a secret for tests"));
+    let author = Arc::new(Author::new(&identity, 1));
+    let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
+    let config = ghmesh_mesh::Config { listen, bootstrap, ..ghmesh_mesh::Config::default() };
+    let (mesh, events) = ghmesh_mesh::start(config, identity, vec![ring.clone()], 1, Vec::new()).await.unwrap();
+    Membership { mesh, events, ring, author }
+}
+
+/// Waits until `check` gives something, for at most a minute.
+pub(crate) async fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..6000 {
+        if let Some(found) = check() {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it never came to pass that {what}");
+}
+
 pub(crate) struct Bench {
     pub(crate) node: Node,
-    pub(crate) github: Sim,
+    pub(crate) github: Arc<Sim>,
     origins: Origins,
     _directory: tempfile::TempDir,
 }
@@ -35,11 +56,15 @@ pub(crate) fn ring(secret: &str) -> KeyRing {
 impl Bench {
     /// A node without a mesh.
     pub(crate) async fn alone() -> Self {
-        let directory = tempfile::tempdir().unwrap();
         let github = Sim::start(ghmesh_github_sim::Config::default()).await.unwrap();
+        Bench::of(Arc::new(github))
+    }
+
+    fn of(github: Arc<Sim>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
         let clock = Clock::start();
         let dir = directory.path().join("data");
-        let bounds = ghmesh_store::Config { dir, max_bytes: 1 << 24, max_entries: 1000, memory_bytes: 1 << 22 };
+        let bounds = ghmesh_store::Config { dir, max_bytes: 1 << 26, max_entries: 10_000, memory_bytes: 1 << 22 };
         let store = ghmesh_store::open(bounds, clock.function()).unwrap();
         let origin = Origin::new(ghmesh_origin::Config::default(), clock.function()).unwrap();
         let origins = Origins::new(&[], Some(&github.url()), Vec::new()).unwrap();
@@ -51,12 +76,15 @@ impl Bench {
     /// The only member of its mesh.
     pub(crate) async fn in_mesh() -> Self {
         let bench = Bench::alone().await;
-        let (identity, ring) = (Identity::ephemeral(), ring("a secret for tests"));
-        let author = Arc::new(Author::new(&identity, 1));
-        let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
-        let config = ghmesh_mesh::Config { listen, bootstrap: Vec::new(), mdns: false };
-        let (mesh, events) = ghmesh_mesh::start(config, identity, vec![ring.clone()], 1, Vec::new()).await.unwrap();
-        bench.node.join(Membership { mesh, events, ring, author });
+        bench.node.join(membership(Vec::new()).await);
+        bench
+    }
+
+    /// Another node that calls the same GitHub, in the mesh of these.
+    pub(crate) async fn beside(others: &[&Bench]) -> Self {
+        let bench = Bench::of(others[0].github.clone());
+        let addresses = others.iter().flat_map(|other| other.exchange().mesh.status().listen_addrs);
+        bench.node.join(membership(addresses.collect()).await);
         bench
     }
 

@@ -78,6 +78,11 @@ impl Flights {
         Role::Lead(Pilot { flights: self.clone(), key, number, outcome: sender })
     }
 
+    /// Flights that can be joined now.
+    pub(crate) fn under_way(&self) -> usize {
+        self.lock().running.len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Table> {
         // No critical section leaves the map half changed, so that a poisoned one is still whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,21 +1,23 @@
 //! The node's side of the mesh: what members send, what they are answered, and who they are.
 
-use crate::bodies;
+use crate::bodies::{self, Pulled};
 use crate::coordinator::{Coordinator, OnHand};
 use crate::exchange::{Exchange, Receipt};
 use crate::node::Inner;
 use crate::stats::Stats;
-use crate::status::{PeerView, SourceView};
+use crate::status::{OtherView, PeerView, SourceView};
+use crate::sync::Syncing;
 use bytes::Bytes;
+use ghmesh_fleet::sync::SyncInput;
 use ghmesh_fleet::{Input, Offence, Subject};
 use ghmesh_mesh::{Author, Event, Mesh, Peer, Replier};
 use ghmesh_model::wire::{Request, Response, Shared};
-use ghmesh_model::{Entry, MemberId, Millis};
+use ghmesh_model::{Entry, MemberId, Millis, limits};
 use ghmesh_seal::KeyRing;
 use ghmesh_store::RememberedPeer;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// Queues for records, by author: one author's records are stored in the order in which they came.
 const INTAKES: usize = 8;
@@ -42,6 +44,9 @@ pub struct Membership {
 pub(crate) struct Members {
     pub(crate) exchange: Exchange,
     pub(crate) coordinator: Coordinator,
+    pub(crate) syncing: Syncing,
+    /// Bytes of bodies that may still be pulled at once.
+    pulling: Semaphore,
     intakes: Vec<mpsc::Sender<Shared>>,
 }
 
@@ -61,7 +66,10 @@ impl Members {
         };
         let coordinator = Coordinator::start(mesh, exchange.clone(), node.clock, node.config.sharing.borrows());
         let (intakes, outlets): (Vec<_>, Vec<_>) = (0..INTAKES).map(|_| mpsc::channel(INTAKE_RECORDS)).unzip();
-        if node.members.set(Members { exchange, coordinator, intakes }).is_ok() {
+        let (syncing, inbox) = Syncing::new();
+        let pulling = Semaphore::new(bodies::PULLED_BYTES);
+        if node.members.set(Members { exchange, coordinator, syncing, pulling, intakes }).is_ok() {
+            Syncing::start(Arc::downgrade(node), inbox);
             outlets.into_iter().for_each(|outlet| drop(tokio::spawn(take_in(Arc::downgrade(node), outlet))));
             tokio::spawn(listen(Arc::downgrade(node), events));
             let node = node.clone();
@@ -77,9 +85,16 @@ impl Members {
             let latest = attestation.revalidated.as_ref().map(|record| record.stamp.author);
             latest.into_iter().chain([attestation.stored.stamp.author])
         });
-        let connected = self.exchange.mesh.status().peers.into_iter().map(|peer| peer.member);
-        let holders = from.into_iter().chain(authors).chain(connected).collect();
-        bodies::pull(&self.exchange.mesh, entry.representation.cid, entry.representation.length, holders).await
+        let (mesh, representation) = (&self.exchange.mesh, &entry.representation);
+        let holders = from.into_iter().chain(authors).chain(mesh.members()).filter(|holder| *holder != mesh.member());
+        let room = usize::try_from(representation.length).unwrap_or(usize::MAX).min(bodies::PULLED_BYTES);
+        let _room = self.pulling.acquire_many(u32::try_from(room).unwrap_or(u32::MAX)).await.ok()?;
+        let Pulled { body, liars } = bodies::pull(mesh, representation.cid, representation.length, holders).await;
+        for member in liars {
+            tracing::debug!(%member, "a member gave a body that is not what its name says");
+            self.coordinator.tell(Input::Offended { member, offence: Offence::WrongBody });
+        }
+        body
     }
 
     /// Tells who waits for `subject` that the store holds something new of it.
@@ -96,6 +111,12 @@ impl Members {
         let refused = status.counters.gossip_refused + status.counters.gossip_replayed;
         stats.records_received += refused;
         stats.records_refused += refused;
+        stats.gossip_sent = status.counters.gossip_sent;
+        stats.gossip_lost = status.counters.gossip_lost;
+        stats.gossip_dropped = status.counters.gossip_dropped;
+        stats.gossip_excess = status.counters.gossip_excess;
+        stats.requests_dropped = status.counters.requests_dropped;
+        stats.requests_excess = status.counters.requests_excess;
         let view = self.coordinator.view();
         stats.connected_peers = view.members;
         stats.fail_opens = view.counters.fail_opens;
@@ -117,6 +138,11 @@ impl Members {
         self.exchange.mesh.status().counters.strangers
     }
 
+    /// Who was met and is no member.
+    pub(crate) fn others(&self) -> Vec<OtherView> {
+        self.exchange.mesh.status().others.into_iter().map(OtherView::from).collect()
+    }
+
     /// The ways of finding members.
     pub(crate) fn sources(&self) -> Vec<SourceView> {
         self.exchange.mesh.status().sources.into_iter().map(SourceView::from).collect()
@@ -127,7 +153,7 @@ impl Members {
 async fn take_in(node: Weak<Inner>, mut records: mpsc::Receiver<Shared>) {
     while let Some(shared) = records.recv().await {
         let Some(node) = node.upgrade() else { return };
-        node.receive(shared).await;
+        let _ = node.receive(shared).await;
     }
 }
 
@@ -151,12 +177,14 @@ impl Inner {
                 self.remember(member, addresses);
                 self.tell_writes(member);
                 self.tell_budgets(member);
+                members.syncing.tell(SyncInput::Joined(member));
             }
             Event::Addresses { member, addresses } => self.remember(member, addresses),
             Event::Left { member } => {
                 members.coordinator.tell(Input::Left { member });
                 self.count_member(member, false);
                 self.note_neighbour(member, false);
+                members.syncing.tell(SyncInput::Left(member));
             }
             Event::RoundTrip { rtt, .. } => members.coordinator.tell(Input::RoundTrip { took: rtt }),
             Event::Record { shared, .. } => {
@@ -236,26 +264,32 @@ impl Inner {
         }
     }
 
-    /// Stores a record whose signature was verified, and tells who waits for it.
-    async fn receive(&self, shared: Shared) {
-        let Some(members) = self.members.get() else { return };
-        let author = shared.signed.stamp.author;
-        match members.exchange.receive(shared).await {
-            Receipt::Newer(subject, confirmed_at) => members.announce_arrival(subject, confirmed_at),
-            Receipt::Written(scopes, at) => self.bury_here(&scopes, at).await,
-            Receipt::Said(said) if self.hear(&said) => {}
+    /// Stores a record whose signature was verified, and tells who waits for it. Gives what became of it.
+    pub(crate) async fn receive(&self, shared: Shared) -> Option<Receipt> {
+        let members = self.members.get()?;
+        let signed = shared.signed.clone();
+        let author = signed.stamp.author;
+        let receipt = members.exchange.receive(shared).await;
+        match &receipt {
+            Receipt::Newer(subject, confirmed_at) => members.announce_arrival(*subject, *confirmed_at),
+            Receipt::Written(scopes, at) => {
+                self.writes.hear(signed, *at);
+                self.bury_here(scopes, *at).await;
+            }
+            Receipt::Said(said) if self.hear(said) => {}
             Receipt::Said(_) => self.refute(members, author, Offence::Garbage),
-            Receipt::Untrue(offence) => self.refute(members, author, offence),
+            Receipt::Untrue(offence) => self.refute(members, author, *offence),
             Receipt::Refused => self.counts.records_refused.add(),
             Receipt::Present(presence) => {
                 self.counts.presences.add();
-                self.hear_presence(author, presence);
+                self.hear_presence(author, presence.clone());
             }
             Receipt::Known | Receipt::Unknown => {}
         }
+        Some(receipt)
     }
 
-    async fn asked(&self, from: MemberId, request: Request, replier: Replier) {
+    async fn asked(self: &Arc<Self>, from: MemberId, request: Request, replier: Replier) {
         let Some(members) = self.members.get() else { return };
         match request {
             Request::Have { key, fingerprint, max_age_ms, lease } => {
@@ -274,10 +308,13 @@ impl Inner {
             }
             Request::Body { cid, offset } => {
                 let store = self.store.clone();
-                let answer =
-                    tokio::task::spawn_blocking(move || bodies::answer(store.body(&cid).as_ref(), offset)).await;
-                replier.reply(answer.unwrap_or(Response::No));
+                let part = move || store.body_part(&cid, offset, limits::CHUNK_BYTES as usize);
+                let part = tokio::task::spawn_blocking(part).await.ok().flatten();
+                replier
+                    .reply(part.map_or(Response::No, |(length, bytes)| Response::Body { length, bytes: bytes.into() }));
             }
+            Request::Digest { since, summaries } => replier.reply(self.list(since, summaries).await),
+            Request::Pull { wanted } => replier.reply(self.give(from, wanted).await),
         }
     }
 

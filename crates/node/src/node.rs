@@ -183,6 +183,7 @@ impl Node {
             peers: self.peers(),
             strangers: members.map(Members::strangers).unwrap_or_default(),
             sources: members.map(Members::sources).unwrap_or_default(),
+            others: members.map(Members::others).unwrap_or_default(),
             formulas: self.0.formulas.views(),
             limits: self.0.budget_views().into_iter().map(LimitView::from).collect(),
             origins: self.0.origin.health().into_iter().map(|health| OriginView::new(health, now)).collect(),

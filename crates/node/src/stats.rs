@@ -40,6 +40,11 @@ pub(crate) struct Counts {
     pub(crate) records_refused: Count,
     /// Of the records received, those that only tell that a member is there.
     pub(crate) presences: Count,
+    pub(crate) sync_rounds: Count,
+    pub(crate) sync_records_pulled: Count,
+    pub(crate) sync_records_given: Count,
+    pub(crate) sync_bytes_pulled: Count,
+    pub(crate) sync_bytes_given: Count,
 }
 
 /// A node's totals. Nothing here names a path, a key or a credential.
@@ -93,6 +98,28 @@ pub struct Stats {
     pub records_received: u64,
     /// Of those, refused: malformed, replayed, forged or from the future; by whichever way they came.
     pub records_refused: u64,
+    /// Times that this node compared what it holds with a member, to the end.
+    pub sync_rounds: u64,
+    /// Records that it took because it lacked them; they count as received, too.
+    pub sync_records_pulled: u64,
+    /// Records that it gave to members that lacked them.
+    pub sync_records_given: u64,
+    /// Bytes of the records that it took so, before they are sealed.
+    pub sync_bytes_pulled: u64,
+    /// Bytes of those that it gave.
+    pub sync_bytes_given: u64,
+    /// Records gossiped.
+    pub gossip_sent: u64,
+    /// Records that gossip did not take: nobody was connected, or queues were full.
+    pub gossip_lost: u64,
+    /// Gossip of members that was dropped because this node was busy.
+    pub gossip_dropped: u64,
+    /// Gossip of members that was dropped because they gossip too much.
+    pub gossip_excess: u64,
+    /// Requests of members that were dropped because this node was busy.
+    pub requests_dropped: u64,
+    /// Requests of members that were dropped because they ask too much.
+    pub requests_excess: u64,
     /// Answers stored: each once, also where it is kept both for callers here and for members.
     pub entries: u64,
     /// Bytes stored, bodies and entries. A body counts once, an answer's entries each.
@@ -123,6 +150,11 @@ impl Counts {
         stats.failures = self.failures.get();
         stats.records_received = self.records_received.get().saturating_sub(self.presences.get());
         stats.records_refused = self.records_refused.get();
+        stats.sync_rounds = self.sync_rounds.get();
+        stats.sync_records_pulled = self.sync_records_pulled.get();
+        stats.sync_records_given = self.sync_records_given.get();
+        stats.sync_bytes_pulled = self.sync_bytes_pulled.get();
+        stats.sync_bytes_given = self.sync_bytes_given.get();
     }
 }
 

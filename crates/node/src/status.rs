@@ -1,7 +1,7 @@
 //! What an operator may see of a node.
 
 use crate::stats::Stats;
-use ghmesh_mesh::{Peer, SourceStatus};
+use ghmesh_mesh::{Other, Peer, SourceStatus};
 use ghmesh_model::Millis;
 use ghmesh_origin::{AccountView, BreakerState, HostHealth};
 use ghmesh_policy::budget::Standing;
@@ -23,21 +23,44 @@ pub struct PeerView {
     pub inbound: bool,
     /// What it is used for: `good` (everything), `used_less` (its standbys decide in its place), `resting` (it is not asked).
     pub standing: &'static str,
+    /// Over what it is connected: `tcp` or `quic`.
+    pub transport: &'static str,
 }
 
 /// How one way of finding members does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SourceView {
-    /// `static`, `dns`, `remembered`, `mdns`, `kademlia`, `identify`, `presence`, `inbound`.
+    /// `static`, `dns`, `dnsaddr`, `remembered`, `mdns`, `kademlia`, `dht`, `identify`, `presence`, `inbound`.
     pub name: &'static str,
+    /// `off`, `good`, `quiet` (neither found anybody nor failed), `failing` (failed, and found nobody since).
+    pub health: &'static str,
     /// Addresses that it gave and that are still known.
     pub addresses: usize,
     /// Connections to members that it has led to.
     pub found: u64,
     /// Seconds since it last led to one.
     pub last_success_seconds: Option<u64>,
+    /// Seconds since it last gave addresses, whoever may be there.
+    pub last_answer_seconds: Option<u64>,
     /// What went wrong last.
     pub last_error: Option<String>,
+    /// How many seconds ago.
+    pub last_error_seconds: Option<u64>,
+}
+
+/// Somebody who was met and is no member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OtherView {
+    /// Its libp2p peer id.
+    pub peer_id: String,
+    /// Where it was dialled, or where it came from.
+    pub address: String,
+    /// Which way of finding members led to it.
+    pub source: &'static str,
+    /// `other mesh`, or `no node of ghmesh`: as it seems.
+    pub kind: &'static str,
+    /// Seconds since it was last met.
+    pub seen_seconds: u64,
 }
 
 /// What is known of one host of the origin's.
@@ -140,6 +163,8 @@ pub struct Status {
     pub strangers: u64,
     /// The ways of finding members.
     pub sources: Vec<SourceView>,
+    /// Who was met in the last hour and is no member, the latest first.
+    pub others: Vec<OtherView>,
     /// Whether lifetimes follow how often resources change.
     pub adaptive: bool,
     /// How often they do.
@@ -170,6 +195,7 @@ impl From<Peer> for PeerView {
             connected_seconds: peer.connected_at.elapsed().as_secs(),
             inbound: peer.inbound,
             standing: ghmesh_fleet::Standing::Good.name(),
+            transport: peer.transport.name(),
         }
     }
 }
@@ -178,10 +204,25 @@ impl From<SourceStatus> for SourceView {
     fn from(source: SourceStatus) -> Self {
         SourceView {
             name: source.source.name(),
+            health: source.health.name(),
             addresses: source.addresses,
             found: source.found,
             last_success_seconds: source.last_success.map(|at| at.elapsed().as_secs()),
+            last_answer_seconds: source.last_answer.map(|at| at.elapsed().as_secs()),
+            last_error_seconds: source.last_error.as_ref().map(|(at, _)| at.elapsed().as_secs()),
             last_error: source.last_error.map(|(_, error)| error),
+        }
+    }
+}
+
+impl From<Other> for OtherView {
+    fn from(other: Other) -> Self {
+        OtherView {
+            peer_id: other.peer_id,
+            address: other.address,
+            source: other.source.name(),
+            kind: other.kind.name(),
+            seen_seconds: other.seen_at.elapsed().as_secs(),
         }
     }
 }

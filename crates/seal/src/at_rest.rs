@@ -3,7 +3,7 @@
 //! It guards a stolen file or a discarded disk image, not a stolen directory: the key lies beside the file.
 
 use crate::derive::{Key, Root, mac};
-use crate::envelope::{self, NONCE_BYTES, OpenError};
+use crate::envelope::{self, NONCE_BYTES, OpenError, Packing};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -39,7 +39,7 @@ impl DataKey {
 
     /// Seals one value, bound to its table and row. `nonce` must be random.
     pub fn seal_row(&self, table: &str, row: &[u8], nonce: [u8; NONCE_BYTES], plaintext: &[u8]) -> Vec<u8> {
-        envelope::seal(&self.rows, &aad(table, row), nonce, plaintext)
+        envelope::seal(&self.rows, &aad(table, row), nonce, plaintext, Packing::Smallest)
     }
 
     /// Opens one value of at most `limit` bytes.

@@ -63,12 +63,21 @@ pub enum OpenError {
     Malformed,
 }
 
+/// How a message lies in its envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// Compressed where that makes it smaller.
+    Smallest,
+    /// As it is, so that equally long messages make equally long envelopes.
+    Plain,
+}
+
 /// Seals `message` under `key`, bound to `aad`.
-pub(crate) fn seal(key: &Key, aad: &[u8], nonce: [u8; NONCE_BYTES], message: &[u8]) -> Vec<u8> {
+pub(crate) fn seal(key: &Key, aad: &[u8], nonce: [u8; NONCE_BYTES], message: &[u8], packing: Packing) -> Vec<u8> {
     let mut envelope = Vec::with_capacity(OVERHEAD_BYTES + message.len());
     envelope.push(VERSION);
     envelope.extend_from_slice(&nonce);
-    pack(message, &mut envelope);
+    pack(message, packing, &mut envelope);
     let tag = cipher(key)
         .encrypt_inout_detached(&XNonce::from(nonce), aad, (&mut envelope[HEAD_BYTES..]).into())
         .expect("messages are far below the cipher's limit of 256 GiB");
@@ -107,8 +116,12 @@ fn cipher(key: &Key) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new_from_slice(&key.0).expect("the key has the cipher's length")
 }
 
-fn pack(message: &[u8], envelope: &mut Vec<u8>) {
-    if let Some((length, frame)) = compressed(message) {
+fn pack(message: &[u8], packing: Packing, envelope: &mut Vec<u8>) {
+    let compressed = match packing {
+        Packing::Smallest => compressed(message),
+        Packing::Plain => None,
+    };
+    if let Some((length, frame)) = compressed {
         envelope.push(ZSTD);
         envelope.extend_from_slice(&length.to_be_bytes());
         envelope.extend_from_slice(&frame);

@@ -1,7 +1,7 @@
 //! The ring of keys that one mesh secret gives, and what is done with each.
 
 use crate::derive::{Key, Root, equal, mac};
-use crate::envelope::{self, NONCE_BYTES, OpenError};
+use crate::envelope::{self, NONCE_BYTES, OpenError, Packing};
 use crate::gate::Transcript;
 use crate::secret::Secret;
 use std::fmt::{self, Write};
@@ -42,6 +42,8 @@ pub enum Purpose {
     Request,
     /// The response to one.
     Response,
+    /// Addresses of members, left where strangers keep them. Never compressed: its length must not tell what is in it.
+    Rendezvous,
 }
 
 impl Purpose {
@@ -50,6 +52,14 @@ impl Purpose {
             Purpose::Gossip => 1,
             Purpose::Request => 2,
             Purpose::Response => 3,
+            Purpose::Rendezvous => 4,
+        }
+    }
+
+    fn packing(self) -> Packing {
+        match self {
+            Purpose::Gossip | Purpose::Request | Purpose::Response => Packing::Smallest,
+            Purpose::Rendezvous => Packing::Plain,
         }
     }
 }
@@ -90,6 +100,8 @@ struct Keys {
     fingerprint_hash: Key,
     validation: Key,
     membership: Key,
+    rendezvous: Key,
+    rendezvous_names: Key,
 }
 
 impl KeyRing {
@@ -112,6 +124,8 @@ impl KeyRing {
             fingerprint_hash: root.key("ghmesh/1/hash/fingerprint"),
             validation: root.key("ghmesh/1/validation"),
             membership: root.key("ghmesh/1/membership"),
+            rendezvous: root.key("ghmesh/1/rendezvous/seal"),
+            rendezvous_names: root.key("ghmesh/1/rendezvous/name"),
         }))
     }
 
@@ -158,7 +172,7 @@ impl KeyRing {
 
     /// Seals a message to every member. `nonce` must be random: it is never checked for repetition.
     pub fn seal(&self, purpose: Purpose, nonce: [u8; NONCE_BYTES], plaintext: &[u8]) -> Vec<u8> {
-        envelope::seal(self.key_for(purpose), &self.aad(purpose), nonce, plaintext)
+        envelope::seal(self.key_for(purpose), &self.aad(purpose), nonce, plaintext, purpose.packing())
     }
 
     /// Opens what a member sealed for `purpose`. `limit` bounds the message in bytes, decompressed.
@@ -179,11 +193,18 @@ impl KeyRing {
         equal(&self.gate_proof(transcript), proof)
     }
 
+    /// The seed of the Ed25519 key that names the place where members meet in this `slot` of time, one of several (`shard`).
+    /// Without the ring neither the place can be found, nor can two places be told to belong together.
+    pub fn rendezvous_seed(&self, slot: u64, shard: u8) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(mac(&self.0.rendezvous_names, &[&slot.to_be_bytes(), &[shard]]))
+    }
+
     fn key_for(&self, purpose: Purpose) -> &Key {
         match purpose {
             Purpose::Gossip => &self.0.gossip,
             Purpose::Request => &self.0.request,
             Purpose::Response => &self.0.response,
+            Purpose::Rendezvous => &self.0.rendezvous,
         }
     }
 

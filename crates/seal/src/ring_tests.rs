@@ -61,6 +61,9 @@ fn computed() -> BTreeMap<String, String> {
         ("validation MAC", hex(&keys.validation_mac(credential, b"input"))),
         ("dialer's proof", hex(&keys.gate_proof(&transcript(Role::Dialer)))),
         ("listener's proof", hex(&keys.gate_proof(&transcript(Role::Listener)))),
+        ("rendezvous seal key", hex(&keys.0.rendezvous.0)),
+        ("rendezvous name key", hex(&keys.0.rendezvous_names.0)),
+        ("rendezvous seed", hex(&*keys.rendezvous_seed(500_000, 3))),
         ("gossip envelope", hex(&envelope)),
         ("row name", hex(&data.row_name("entries/1", b"row"))),
         ("local fingerprint", hex(&data.local_fingerprint(credential))),
@@ -100,6 +103,8 @@ fn every_key_is_its_own() {
         &keys.0.fingerprint_hash,
         &keys.0.validation,
         &keys.0.membership,
+        &keys.0.rendezvous,
+        &keys.0.rendezvous_names,
     ];
     assert_eq!(all.iter().map(|key| key.0).collect::<BTreeSet<_>>().len(), all.len());
     assert!(all.iter().all(|key| !hex(&key.0).contains(keys.label())), "no key shows in the label");
@@ -122,7 +127,7 @@ proptest! {
     #[test]
     fn purposes_do_not_mix(message in prop::collection::vec(any::<u8>(), 0..1200), nonce in any::<[u8; 24]>()) {
         let keys = ring("secret", "default");
-        let purposes = [Purpose::Gossip, Purpose::Request, Purpose::Response];
+        let purposes = [Purpose::Gossip, Purpose::Request, Purpose::Response, Purpose::Rendezvous];
         for sealed_for in purposes {
             let sealed = keys.seal(sealed_for, nonce, &message);
             for opened_for in purposes {
@@ -166,6 +171,25 @@ fn a_proof_fits_one_side_of_one_connection_only() {
         assert!(!keys.verify_gate(&other, &proof), "{other:?}");
     }
     assert!(!ring("another", "default").verify_gate(&base, &proof));
+}
+
+#[test]
+fn every_slot_and_shard_has_a_place_of_its_own() {
+    let (keys, other) = (ring("secret", "default"), ring("other", "default"));
+    let places = (0..50u64).flat_map(|slot| (0..4u8).map(move |shard| (slot, shard)));
+    let seeds: BTreeSet<[u8; 32]> = places
+        .flat_map(|(slot, shard)| [*keys.rendezvous_seed(slot, shard), *other.rendezvous_seed(slot, shard)])
+        .collect();
+    assert_eq!(seeds.len(), 400);
+}
+
+#[test]
+fn what_strangers_keep_does_not_tell_by_its_length_what_is_in_it() {
+    let keys = ring("secret", "default");
+    let length = |purpose, message: &[u8]| keys.seal(purpose, [0; 24], message).len();
+    let (empty, full): (Vec<u8>, Vec<u8>) = (vec![0; 1024], (0..1024).map(|n: u32| (n * n % 251) as u8).collect());
+    assert_eq!(length(Purpose::Rendezvous, &empty), length(Purpose::Rendezvous, &full));
+    assert_ne!(length(Purpose::Gossip, &empty), length(Purpose::Gossip, &full), "others are compressed");
 }
 
 #[test]

@@ -339,3 +339,42 @@ pub(crate) fn read_body(
     tracing::warn!(%cid, "a damaged body in the cache");
     Ok(None)
 }
+
+/// The length of a body as a snapshot has it, and `length` of its bytes from `offset` on, or fewer where it ends. Reads no more rows
+/// than those take.
+pub(crate) fn read_part(
+    transaction: &redb::ReadTransaction,
+    key: &DataKey,
+    cid: &BodyCid,
+    offset: u64,
+    length: usize,
+) -> Result<Option<(u64, Bytes)>, redb::Error> {
+    let name = rows::body_name(key, cid);
+    let Some((_, whole, true)) = transaction.open_table(rows::REFERENCES)?.get(&name)?.map(|row| row.value()) else {
+        return Ok(None);
+    };
+    if offset > whole {
+        return Ok(None);
+    }
+    let wanted = usize::try_from(whole - offset).unwrap_or(usize::MAX).min(length);
+    let row_bytes = CHUNK_BYTES as u64;
+    let first = u32::try_from(offset / row_bytes).unwrap_or(u32::MAX);
+    let mut skipped = usize::try_from(offset % row_bytes).unwrap_or(0);
+    let mut part = Vec::with_capacity(wanted);
+    for row in transaction.open_table(rows::BODIES)?.range((&name, first)..=(&name, u32::MAX))? {
+        if part.len() == wanted {
+            break;
+        }
+        let (chunk, sealed) = row?;
+        let place = rows::chunk_row(&name, chunk.value().1);
+        let Ok(bytes) = key.open_row("bodies/1", &place, sealed.value(), CHUNK_BYTES) else { break };
+        let bytes = bytes.get(skipped..).unwrap_or_default();
+        part.extend_from_slice(&bytes[..bytes.len().min(wanted - part.len())]);
+        skipped = 0;
+    }
+    if part.len() == wanted {
+        return Ok(Some((whole, Bytes::from(part))));
+    }
+    tracing::warn!(%cid, "a damaged body in the cache");
+    Ok(None)
+}

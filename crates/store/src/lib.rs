@@ -17,6 +17,7 @@ mod database;
 mod directory;
 mod error;
 mod memory;
+mod offers;
 mod rows;
 mod store;
 mod writer;
@@ -24,6 +25,7 @@ mod writer;
 pub use config::Config;
 pub use directory::prepare_directory;
 pub use error::{DirectoryFault, OpenError, StoreError};
+pub use offers::Offered;
 pub use rows::{Group, RememberedPeer, Slot};
 pub use store::{Clock, MAX_KNOWN, MAX_PEER_ADDRESSES, MAX_PEERS, MAX_TOMBSTONES, Scan, Store, Usage, open};
 

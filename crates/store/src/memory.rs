@@ -89,6 +89,16 @@ impl Memory {
         through(&self.bodies, cid, read)
     }
 
+    /// The entry, if it is in memory. Not a use of it.
+    pub(crate) fn entry_at_hand(&self, slot: &Slot) -> Option<Arc<Entry>> {
+        Some(self.entries.get(slot)?.entry)
+    }
+
+    /// The body, if it is in memory. Does not bring it there.
+    pub(crate) fn body_at_hand(&self, cid: &BodyCid) -> Option<Bytes> {
+        self.bodies.get(cid)
+    }
+
     pub(crate) fn apply(&self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
@@ -172,6 +182,12 @@ impl Used {
     pub(crate) fn take(&self, name: &Name) -> bool {
         let (word, bit) = self.place(name);
         word.fetch_and(!bit, Ordering::Relaxed) & bit != 0
+    }
+
+    /// The same, and it stays so.
+    pub(crate) fn was_marked(&self, name: &Name) -> bool {
+        let (word, bit) = self.place(name);
+        word.load(Ordering::Relaxed) & bit != 0
     }
 
     fn place(&self, name: &Name) -> (&AtomicU64, u64) {

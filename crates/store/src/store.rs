@@ -46,6 +46,8 @@ pub struct Usage {
     pub bytes: u64,
     /// Answers that may be stored.
     pub max_entries: u64,
+    /// Bytes that may be stored.
+    pub max_bytes: u64,
 }
 
 /// Some of the stored entries, in no order that means anything.
@@ -183,7 +185,7 @@ impl Shared {
             .ok_or_else(|| redb::Error::Corrupted("the state row is gone".to_string()))
     }
 
-    fn read_entry(&self, slot: &Slot) -> Option<CachedEntry> {
+    pub(crate) fn read_entry(&self, slot: &Slot) -> Option<CachedEntry> {
         let name = slot.name(&self.key);
         let read = |transaction: &ReadTransaction| {
             let found = transaction.open_table(rows::ENTRIES)?.get(&name)?;
@@ -200,7 +202,7 @@ impl Shared {
     }
 
     /// What was written before the clock was set back comes as old as can be: its age is unknown.
-    fn aged(&self, row: EntryRow) -> Entry {
+    pub(crate) fn aged(&self, row: EntryRow) -> Entry {
         let mut entry = row.entry;
         if row.boot < self.clock_set_back {
             entry.confirmed_at = Millis(0);
@@ -209,7 +211,11 @@ impl Shared {
     }
 
     /// A read that fails is a miss: the caller goes on without the cache. While closed there is nothing to tell.
-    fn read<T>(&self, what: &str, read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Option<T> {
+    pub(crate) fn read<T>(
+        &self,
+        what: &str,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
+    ) -> Option<T> {
         let read = self.database.read(read);
         read.inspect_err(|error| match error {
             redb::Error::DatabaseClosed => {}
@@ -397,6 +403,7 @@ impl Store {
             entries: self.shared.entries.load(Ordering::Relaxed),
             bytes: self.shared.bytes.load(Ordering::Relaxed),
             max_entries: self.shared.config.max_entries,
+            max_bytes: self.shared.config.max_bytes,
         }
     }
 
@@ -417,7 +424,6 @@ impl Store {
         self.send(Request::Close, Promise::Durable, 0).await
     }
 
-    #[cfg(test)]
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }

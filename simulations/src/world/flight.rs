@@ -72,12 +72,11 @@ impl World<'_> {
             return flight.callers.push(now);
         }
         let lookup = LookupId(here.number());
-        let ring = here.ring();
         here.flights.insert(
             lookup,
             Flight { item, callers: vec![now], started: here.millis(now), ready: now, is_calling: false },
         );
-        let (subject, asked) = (self.subject(item, ring), self.catalogue.get(item));
+        let (subject, asked) = (self.subject(item, self.leading(node)), self.catalogue.get(item));
         let max_age = freshness::oldest_wanted(&asked.read, &self.catalogue.rules);
         if self.options.sabotage == Some(Sabotage::GoAlone) {
             return self.tell_flight(node, lookup, Step::Fetch);
@@ -226,8 +225,10 @@ impl World<'_> {
         let asked = self.catalogue.get(call.item);
         let answered = self.github.answer(call.item, asked, condition.as_ref(), call.sent_at, self.now);
         let is_limited = limits_headers::is_limited(answered.status, &answered.headers);
-        self.report.charged += u64::from(answered.status != StatusCode::NOT_MODIFIED && !is_limited);
+        let is_charged = answered.status != StatusCode::NOT_MODIFIED && !is_limited;
         call.answered = Some(answered);
+        self.report.charged += u64::from(is_charged);
+        self.report.cold_charged += u64::from(is_charged && self.is_cold());
     }
 
     pub(super) fn called(&mut self, node: NodeIndex, id: CallId) {
@@ -267,8 +268,7 @@ impl World<'_> {
         let Some(body) = answered.body else { return };
         let origin_date = storable::origin_date(&answered.headers).unwrap_or_default();
         let confirmed_at = self.node(node).millis(sent_at);
-        let here = self.node_mut(node);
-        let (stamp, ring) = (here.stamp(node), here.ring());
+        let (stamp, ring) = (self.node_mut(node).stamp(node), self.leading(node));
         let validation = Validation { item, body, origin_date, stamp, ring, mac: crate::model::Mac(0), sent_at };
         let validation = Validation { mac: mac(self.secrets[usize::from(item.credential)], &validation), ..validation };
         let here = self.node_mut(node);

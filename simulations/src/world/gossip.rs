@@ -62,7 +62,7 @@ impl World<'_> {
             Gossip::Written(_) => self.sizes.invalidated,
             Gossip::Budget(_) => self.sizes.budget,
         };
-        let ring = self.node(author).ring();
+        let ring = self.leading(author);
         let mut flood = Flood {
             gossip,
             author,
@@ -150,7 +150,8 @@ impl World<'_> {
 
 /// Neighbours to which a node names what it has in each heartbeat.
 fn lazy(degree: Option<u32>, alive: usize) -> f64 {
-    let links = degree.map_or(alive.saturating_sub(1) as f64, f64::from);
+    let others = alive.saturating_sub(1) as f64;
+    let links = degree.map_or(others, |degree| f64::from(degree).min(others));
     let outside = (links - MESH).max(0.0);
     (outside * FACTOR).max(LAZY).min(outside)
 }

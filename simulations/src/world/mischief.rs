@@ -53,8 +53,7 @@ impl World<'_> {
         let body = body.unwrap_or_else(|| self.invented());
         let origin_date = unix(self.now) + self.rng.within(Span(0, FUTURE_SECONDS));
         let mac = Mac(self.rng.number());
-        let here = self.node_mut(node);
-        let (stamp, ring) = (here.stamp(node), here.ring());
+        let (stamp, ring) = (self.node_mut(node).stamp(node), self.leading(node));
         let validation = Validation { item, body, origin_date, stamp, ring, mac, sent_at: 0 };
         Shared { validation, age: Duration::ZERO, whole: true }
     }

@@ -87,7 +87,8 @@ impl World<'_> {
 
     /// Looks for neighbours: everybody, or half of the degree that is aimed at, as others look for this node, too.
     fn connect(&mut self, node: NodeIndex) {
-        let Some(degree) = self.scenario.network.degree.map(|degree| degree as usize) else {
+        let degree = self.scenario.network.degree.map(|degree| degree as usize);
+        let Some(degree) = degree.filter(|degree| self.alive.len() > degree + 1) else {
             let peers: Vec<_> = self.alive.iter().copied().filter(|peer| *peer != node).collect();
             let is_start = self.now == 0;
             // At the start every pair is dialled by the later one.

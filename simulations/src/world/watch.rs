@@ -121,9 +121,16 @@ impl World<'_> {
         SEARCH_AND_WAIT_MS + follows + self.scenario.origin.latency_ms.1 + handovers + hangs.sum::<u64>()
     }
 
+    /// Whether some client has not asked yet.
+    pub(super) fn is_cold(&self) -> bool {
+        let polls = &self.scenario.polls;
+        self.now <= (polls.first_ms + polls.spread_ms.1 + self.scenario.origin.latency_ms.1) * 1000
+    }
+
     /// A call begins: where everybody is connected, nobody else makes one, and none is made again before its time.
     pub(super) fn count_call(&mut self, node: NodeIndex, item: Item) {
         self.report.calls += 1;
+        self.report.cold_calls += u64::from(self.is_cold());
         let under_way = self.under_way.entry(item).or_default();
         self.report.doubled += u64::from(*under_way > 0);
         *under_way += 1;

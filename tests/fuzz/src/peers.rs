@@ -1,6 +1,7 @@
 //! Bytes of peers and of strangers.
 
 use ghmesh_model::cbor;
+use ghmesh_model::digest::{Item, ItemId, Listing, Summaries, Wanted};
 use ghmesh_model::limits::{CHUNK_BYTES, MAX_RESPONSE_BYTES};
 use ghmesh_model::wire::{
     Budget, Invalidated, Presence, Record, Request, Response, Shared, SignedRecord, Stamp, Stored, Validation,
@@ -102,7 +103,7 @@ pub fn address(input: &[u8]) {
     let values: Vec<String> = text.lines().take(8).map(str::to_owned).collect();
     for (listen, bootstrap) in [(values.clone(), Vec::new()), (Vec::new(), values)] {
         let given = listen.len() + bootstrap.len();
-        let config = ghmesh_mesh::Config { listen, bootstrap, mdns: false };
+        let config = ghmesh_mesh::Config { listen, bootstrap, ..ghmesh_mesh::Config::default() };
         if let Err(error) = config.check() {
             assert!((1..=given).contains(&error.problems.len()), "one problem for each bad address");
             assert!(!error.to_string().is_empty());
@@ -150,11 +151,14 @@ fn records() -> Vec<Record> {
 pub(crate) fn messages() -> Vec<Vec<u8>> {
     let (key, fingerprint) = (WireKey([1; 32]), Fingerprint([2; 32]));
     let all: Vec<Shared> = records().iter().map(shared).collect();
+    let item = Item { id: ItemId::of_answer(&key, &fingerprint), version: Item::answer_version(1_700_000_000, true) };
     let requests = [
         Request::Have { key, fingerprint, max_age_ms: 60_000, lease: true },
         Request::Deliver { records: all.clone() },
         Request::Release { key, fingerprint, unshareable: false },
         Request::Body { cid: BodyCid::of(b"[]"), offset: u64::from(CHUNK_BYTES) },
+        Request::Digest { since: 1_700_000_000, summaries: Summaries::of([item], 4) },
+        Request::Pull { wanted: Wanted(vec![item.id]) },
     ];
     let responses = [
         Response::Have { records: all.clone() },
@@ -164,6 +168,8 @@ pub(crate) fn messages() -> Vec<Vec<u8>> {
         Response::Ok,
         Response::No,
         Response::Known { records: all.clone() },
+        Response::Digest { since: 1_700_000_000, listing: Listing(vec![item]) },
+        Response::Pulled { records: all.clone(), dealt: 1 },
     ];
     let payloads = records().into_iter().map(|record| record.to_parts().1);
     let encoded = requests.iter().map(cbor::encode).chain(responses.iter().map(cbor::encode));

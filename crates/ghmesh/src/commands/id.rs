@@ -63,13 +63,14 @@ fn machine_addresses() -> Vec<IpAddr> {
     interfaces.iter().map(if_addrs::Interface::ip).collect()
 }
 
-/// What one of `mesh.listen` (`/ip4|ip6/HOST/tcp/PORT`) means on a machine with these addresses. Nothing where the port is
+/// What one of `mesh.listen` (`/ip4|ip6/HOST/tcp/PORT`, `/ip4|ip6/HOST/udp/PORT/quic-v1`) means on a machine with these addresses. Nothing where the port is
 /// any free one.
 fn expanded(listen: &str, machine: &[IpAddr]) -> Vec<String> {
     let parts: Vec<&str> = listen.split('/').collect();
-    let [_, protocol, host, transport, port] = parts.as_slice() else { return Vec::new() };
+    let [_, protocol, host, transport, port, rest @ ..] = parts.as_slice() else { return Vec::new() };
     let Ok(host) = host.parse::<IpAddr>() else { return Vec::new() };
-    let at = |ip: &IpAddr| format!("/{protocol}/{ip}/{transport}/{port}");
+    let rest: String = rest.iter().map(|part| format!("/{part}")).collect();
+    let at = |ip: &IpAddr| format!("/{protocol}/{ip}/{transport}/{port}{rest}");
     match (*port, host.is_unspecified()) {
         ("0", _) => Vec::new(),
         (_, true) => machine.iter().filter(|ip| ip.is_ipv4() == host.is_ipv4()).map(at).collect(),
@@ -104,7 +105,9 @@ mod tests {
         assert_eq!(of("/ip4/0.0.0.0/tcp/9000"), ["/ip4/127.0.0.1/tcp/9000", "/ip4/10.0.0.5/tcp/9000"]);
         assert_eq!(of("/ip6/::/tcp/9000"), ["/ip6/::1/tcp/9000", "/ip6/2001:db8::5/tcp/9000"]);
         assert_eq!(of("/ip4/192.0.2.1/tcp/9000"), ["/ip4/192.0.2.1/tcp/9000"]);
+        assert_eq!(of("/ip6/::/udp/9000/quic-v1"), ["/ip6/::1/udp/9000/quic-v1", "/ip6/2001:db8::5/udp/9000/quic-v1"]);
         assert_eq!(of("/ip4/0.0.0.0/tcp/0"), [""; 0]);
+        assert_eq!(of("/ip4/0.0.0.0/udp/0/quic-v1"), [""; 0]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 mod daemon;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod id;
 mod parts;
 pub(crate) mod report;

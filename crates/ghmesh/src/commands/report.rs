@@ -29,6 +29,7 @@ fn status_text(status: &Value) -> String {
     lines.extend(request_lines(&status["stats"]));
     let each = |list: &Value| list.as_array().cloned().unwrap_or_default();
     lines.extend(each(&status["sources"]).iter().map(|source| ("discovery", source_text(source))));
+    lines.extend(each(&status["others"]).iter().map(|other| ("seen, not joined", other_text(other))));
     lines.extend(each(&status["limits"]).iter().map(|limit| ("limits", limit_text(limit))));
     lines.extend(each(&status["origins"]).iter().map(|origin| ("origin", origin_text(origin))));
     lines.push(("freshness", freshness_text(status)));
@@ -156,15 +157,29 @@ fn limit_text(limit: &Value) -> String {
 }
 
 fn source_text(source: &Value) -> String {
-    let last = match source["last_success_seconds"].as_u64() {
-        Some(seconds) => format!("last success {seconds} s ago"),
-        None => "no success yet".to_owned(),
+    let (name, health, addresses) = (text(&source["name"]), text(&source["health"]), &source["addresses"]);
+    if health == "off" {
+        return format!("{name}: off");
+    }
+    let last = match (source["last_success_seconds"].as_u64(), source["last_answer_seconds"].as_u64()) {
+        (Some(seconds), _) => format!("last success {seconds} s ago"),
+        (None, Some(seconds)) => format!("no success yet, last answer {seconds} s ago"),
+        (None, None) => "no success yet".to_owned(),
     };
-    let error = source["last_error"].as_str().map(|error| format!("; last error: {error}")).unwrap_or_default();
-    format!("{}: {} found, {last}{error}", text(&source["name"]), source["found"])
+    let error = match (source["last_error"].as_str(), source["last_error_seconds"].as_u64()) {
+        (Some(error), Some(seconds)) => format!("; last error {seconds} s ago: {error}"),
+        _ => String::new(),
+    };
+    format!("{name}: {health}, {} found, {addresses} addresses, {last}{error}", source["found"])
 }
 
-fn text(value: &Value) -> &str {
+/// Somebody outside this mesh, as on one LAN others' meshes are.
+fn other_text(other: &Value) -> String {
+    let (kind, address, peer) = (text(&other["kind"]), text(&other["address"]), text(&other["peer_id"]));
+    format!("{kind} at {address} ({peer}), by {}, {} s ago", text(&other["source"]), other["seen_seconds"])
+}
+
+pub(super) fn text(value: &Value) -> &str {
     value.as_str().filter(|text| !text.is_empty()).unwrap_or("–")
 }
 
@@ -243,6 +258,21 @@ mod tests {
         assert_eq!(limit_text(&limit), "h for 3379b12f (2 nodes): nothing known");
         limit["retry_after_seconds"] = json!(30);
         assert_eq!(limit_text(&limit), "h for 3379b12f (2 nodes): GitHub asked for silence for 30 s more");
+    }
+
+    #[test]
+    fn each_way_of_finding_members_is_shown_with_its_health() {
+        let mut source = json!({"name": "dns", "health": "off", "found": 0, "addresses": 0});
+        assert_eq!(source_text(&source), "dns: off");
+        source["health"] = json!("failing");
+        source["last_answer_seconds"] = json!(9);
+        (source["last_error"], source["last_error_seconds"]) = (json!("refused"), json!(2));
+        let expected =
+            "dns: failing, 0 found, 0 addresses, no success yet, last answer 9 s ago; last error 2 s ago: refused";
+        assert_eq!(source_text(&source), expected);
+        let other = json!({"kind": "other mesh", "address": "/ip4/10.0.0.9/tcp/1", "peer_id": "12D3", "source": "mdns",
+            "seen_seconds": 4});
+        assert_eq!(other_text(&other), "other mesh at /ip4/10.0.0.9/tcp/1 (12D3), by mdns, 4 s ago");
     }
 
     #[test]

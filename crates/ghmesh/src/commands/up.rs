@@ -136,7 +136,13 @@ struct Joining {
 impl Joining {
     fn new(settings: Settings) -> Self {
         let Mesh { cluster, listen, bootstrap, discovery, .. } = settings.mesh;
-        let config = ghmesh_mesh::Config { listen, bootstrap, mdns: discovery.mdns };
+        let interfaces = ghmesh_mesh::InterfacePolicy {
+            only: discovery.interfaces,
+            skip: discovery.skip_interfaces,
+            dht: discovery.dht.chosen(),
+        };
+        let config =
+            ghmesh_mesh::Config { listen, bootstrap, mdns: discovery.mdns, interfaces, dht: discovery.dht.chosen() };
         Joining { cluster, data: settings.cache.dir, config }
     }
 }

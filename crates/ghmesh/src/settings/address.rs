@@ -38,8 +38,8 @@ pub enum AddressFault {
         /// The host.
         host: String,
     },
-    /// Not TCP.
-    #[error("nodes speak TCP; write /tcp/ and a port after the host, as in /tcp/9000")]
+    /// Neither TCP nor QUIC.
+    #[error("nodes speak TCP and QUIC; write /tcp/9000 after the host, or /udp/9000/quic-v1, with the port")]
     Transport,
     /// Not a port.
     #[error("{port:?} is not a port; write a number from {least} to 65535")]
@@ -63,17 +63,23 @@ pub enum AddressFault {
     },
 }
 
-/// Whether `text` is an address for `usage`: `/ip4|ip6/…/tcp/PORT`, and to dial also `/dns|dns4|dns6/…` and `/p2p/ID`
-/// at the end.
+/// Whether `text` is an address for `usage`: `/ip4|ip6/…`, then `/tcp/PORT` or `/udp/PORT/quic-v1`, and to dial also
+/// `/dns|dns4|dns6/…`, `/dnsaddr/NAME` without a port, and `/p2p/ID` at the end.
 pub(super) fn check(text: &str, usage: Use) -> Result<(), AddressFault> {
     let Some(parts) = text.strip_prefix('/') else { return Err(AddressFault::NotMultiaddr { instead: instead(text) }) };
     let mut parts = parts.split('/');
     let (protocol, host) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     check_host(protocol, host, usage)?;
-    if parts.next() != Some("tcp") {
-        return Err(AddressFault::Transport);
+    if protocol == "dnsaddr" {
+        return check_end(&parts.collect::<Vec<_>>(), usage);
     }
-    check_port(parts.next().unwrap_or_default(), usage)?;
+    let transport = parts.next();
+    let port = parts.next().unwrap_or_default();
+    match transport {
+        Some("tcp") => check_port(port, usage)?,
+        Some("udp") if parts.next() == Some("quic-v1") => check_port(port, usage)?,
+        _ => return Err(AddressFault::Transport),
+    }
     check_end(&parts.collect::<Vec<_>>(), usage)
 }
 
@@ -81,10 +87,13 @@ fn check_host(protocol: &str, host: &str, usage: Use) -> Result<(), AddressFault
     let good = match (protocol, usage) {
         ("ip4", _) => host.parse::<Ipv4Addr>().is_ok(),
         ("ip6", _) => host.parse::<Ipv6Addr>().is_ok(),
-        ("dns" | "dns4" | "dns6", Use::Dial) => matches!(url::Host::parse(host), Ok(url::Host::Domain(_))),
+        ("dns" | "dns4" | "dns6" | "dnsaddr", Use::Dial) => matches!(url::Host::parse(host), Ok(url::Host::Domain(_))),
         (_, Use::Listen) => return Err(AddressFault::Host { protocol: protocol.to_owned(), known: "/ip4 or /ip6" }),
         (_, Use::Dial) => {
-            return Err(AddressFault::Host { protocol: protocol.to_owned(), known: "/ip4, /ip6, /dns4 or /dns6" });
+            return Err(AddressFault::Host {
+                protocol: protocol.to_owned(),
+                known: "/ip4, /ip6, /dns4, /dns6 or /dnsaddr",
+            });
         }
     };
     if good { Ok(()) } else { Err(AddressFault::HostValue { protocol: protocol.to_owned(), host: host.to_owned() }) }

@@ -56,7 +56,10 @@ impl Alias {
 fn port_layer(name: &str, key: &'static Key, value: &str, problems: &mut Vec<Problem>) -> Option<Layer> {
     let place = Place::Variable(name.to_owned());
     match value.trim().parse::<u16>() {
-        Ok(port) => Some(Layer::one(place, key, &format!("/ip4/0.0.0.0/tcp/{port},/ip6/::/tcp/{port}"))),
+        Ok(port) => {
+            let addresses = ["/ip4/0.0.0.0", "/ip6/::"].map(|ip| format!("{ip}/tcp/{port},{ip}/udp/{port}/quic-v1"));
+            Some(Layer::one(place, key, &addresses.join(",")))
+        }
         Err(_) => {
             let fault = Fault::Kind { kind: "a port", instead: "a number up to 65535, as in 9000" };
             problems.push(Problem { place, ..Problem::of_item(key, value, fault) });

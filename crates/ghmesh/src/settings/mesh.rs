@@ -3,6 +3,7 @@
 //! Which secret is used in the end is decided in `choice`.
 
 use super::address::{self, Use};
+use super::dht::{self, DhtSettings};
 use super::key::{Fallback, Key};
 use super::problem::{Fault, Problem};
 use super::reader::{Reader, check_range};
@@ -70,10 +71,12 @@ static CLUSTER: Key = Key {
 };
 static LISTEN: Key = Key {
     path: "mesh.listen",
-    default: Fallback::Text("/ip4/0.0.0.0/tcp/9000,/ip6/::/tcp/9000"),
-    values: "list of multiaddrs: `/ip4/…/tcp/…`, `/ip6/…/tcp/…`; port 0 is any free one",
-    meaning: "Where other nodes reach this one. They must get through firewalls on this port; without it this node \
-              can still dial out.",
+    default: Fallback::Text(
+        "/ip4/0.0.0.0/tcp/9000,/ip6/::/tcp/9000,/ip4/0.0.0.0/udp/9000/quic-v1,/ip6/::/udp/9000/quic-v1",
+    ),
+    values: "list of multiaddrs: `/ip4/…` or `/ip6/…`, then `/tcp/…` or `/udp/…/quic-v1`; port 0 is any free one",
+    meaning: "Where other nodes reach this one, over TCP and over QUIC. They must get through firewalls on one of the two; \
+              without either this node can still dial out. TCP is tried first, QUIC where TCP leads nowhere.",
     because: "9000 is the predecessor's port. All interfaces: strangers are turned away before anything else by the \
               proof of the secret.",
     secret: false,
@@ -81,9 +84,12 @@ static LISTEN: Key = Key {
 static BOOTSTRAP: Key = Key {
     path: "mesh.bootstrap",
     default: Fallback::EmptyList,
-    values: "list of multiaddrs: `/ip4`, `/ip6`, `/dns4` or `/dns6`, then `/tcp/…`, then `/p2p/…` if known",
+    values: "list of multiaddrs: `/ip4`, `/ip6`, `/dns4` or `/dns6`, then `/tcp/…` or `/udp/…/quic-v1`; or \
+             `/dnsaddr/NAME`; then `/p2p/…` if known",
     meaning: "Nodes to dial at the start, where mDNS cannot find any (routed networks, Kubernetes). One that is up is \
-              enough: it names the others, and they are remembered.",
+              enough: it names the others, and they are remembered. Names are resolved again and again, and changes \
+              followed. `/dnsaddr/NAME` stands for the addresses in the TXT records at `_dnsaddr.NAME`, as in \
+              `dnsaddr=/ip4/10.0.0.5/tcp/9000`.",
     because: "On one LAN none is needed.",
     secret: false,
 };
@@ -97,8 +103,46 @@ static MDNS: Key = Key {
     secret: false,
 };
 
-pub(super) const KEYS: &[&Key] =
-    &[&ENABLED, &SECRET, &SECRET_FILE, &ACCEPTED_SECRETS, &ALLOW_WEAK_SECRET, &CLUSTER, &LISTEN, &BOOTSTRAP, &MDNS];
+static INTERFACES: Key = Key {
+    path: "mesh.discovery.interfaces",
+    default: Fallback::EmptyList,
+    values: "list of names of network interfaces; `*` at the end stands for any ending",
+    meaning: "The network interfaces by which nodes are looked for: addresses on others are neither announced, nor told to other \
+              nodes, nor believed where multicast announces them. Addresses in `mesh.bootstrap` are dialled by whatever interface \
+              leads there. Set it for a mesh across a VPN, as in `tailscale0`.",
+    because: "All that `mesh.discovery.skip_interfaces` leaves; with a name here, that list counts for nothing.",
+    secret: false,
+};
+static SKIP_INTERFACES: Key = Key {
+    path: "mesh.discovery.skip_interfaces",
+    default: Fallback::Text(
+        "docker*,br-*,podman*,veth*,cni*,cali*,flannel*,cilium*,kube-*,lxc*,lxdbr*,virbr*,vnet*,vmnet*,vboxnet*,tun*,utun*,wg*,\
+         tailscale*,zt*,nordlynx",
+    ),
+    values: "list of names of network interfaces; `*` at the end stands for any ending; `none` for none",
+    meaning: "The network interfaces by which nodes are not looked for.",
+    because: "Networks of containers and virtual machines hold this machine itself, or what it hides; a tunnel's other end has not \
+              asked for it.",
+    secret: false,
+};
+
+pub(super) const KEYS: &[&Key] = &[
+    &ENABLED,
+    &SECRET,
+    &SECRET_FILE,
+    &ACCEPTED_SECRETS,
+    &ALLOW_WEAK_SECRET,
+    &CLUSTER,
+    &LISTEN,
+    &BOOTSTRAP,
+    &MDNS,
+    &dht::ENABLED,
+    &dht::BOOTSTRAP,
+    &dht::ANNOUNCE,
+    &dht::PROTOCOL,
+    &INTERFACES,
+    &SKIP_INTERFACES,
+];
 
 /// The `mesh` section; `docs/configuration.md` says what each does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,10 +168,16 @@ pub struct Mesh {
 }
 
 /// The `mesh.discovery` section.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discovery {
     /// Whether multicast DNS is used.
     pub mdns: bool,
+    /// The DHT of IPFS.
+    pub dht: DhtSettings,
+    /// Interfaces that are used; where there are none here, all but `skip_interfaces`.
+    pub interfaces: Vec<String>,
+    /// Interfaces that are not used.
+    pub skip_interfaces: Vec<String>,
 }
 
 impl Mesh {
@@ -141,7 +191,12 @@ impl Mesh {
             cluster: reader.value(&CLUSTER),
             listen: reader.list(&LISTEN),
             bootstrap: reader.list(&BOOTSTRAP),
-            discovery: Discovery { mdns: reader.value(&MDNS) },
+            discovery: Discovery {
+                mdns: reader.value(&MDNS),
+                interfaces: reader.list(&INTERFACES),
+                skip_interfaces: reader.list(&SKIP_INTERFACES),
+                dht: DhtSettings::read(reader),
+            },
         }
     }
 
@@ -155,6 +210,7 @@ impl Mesh {
     pub fn validate(&self, problems: &mut Vec<Problem>) {
         check_addresses(problems, &LISTEN, &self.listen, Use::Listen);
         check_addresses(problems, &BOOTSTRAP, &self.bootstrap, Use::Dial);
+        self.discovery.dht.validate(problems);
         let cluster_bytes = Quantity::Bytes(self.cluster.len() as u64);
         check_range(problems, &CLUSTER, cluster_bytes, (Quantity::Bytes(1), Quantity::Bytes(MAX_CLUSTER_BYTES)));
     }

@@ -98,6 +98,9 @@ pub enum Fault {
     /// A mesh address that cannot be used.
     #[error("is not an address that nodes can use: {0}")]
     Address(#[from] super::address::AddressFault),
+    /// An address or name that a DHT does not have; the sentence says what to write.
+    #[error(transparent)]
+    Dht(ghmesh_mesh::AddressFault),
     /// A filter of the log that its library refuses.
     #[error("is not a log level; write error, warn, info, debug or trace, or with parts, as in info,ghmesh_mesh=debug")]
     LogLevel,

@@ -1,9 +1,11 @@
 //! What the swarm tells the task.
 
 use super::Task;
+use super::dialling::BACK;
 use crate::behaviour::BehaviourEvent;
-use crate::gate::GateError;
+use crate::gate::Refusal;
 use crate::mesh::Event;
+use crate::status::Source;
 use crate::transport::refusal;
 use libp2p::core::transport::{ListenerId, TransportError};
 use libp2p::multiaddr::Protocol;
@@ -77,9 +79,11 @@ impl Task<'_> {
     fn on_refused(&mut self, from: &Multiaddr, error: &ListenError) {
         tracing::debug!(%from, %error, "refused a connection");
         if let ListenError::Transport(TransportError::Other(error)) = error
-            && refusal(error).is_some_and(|refusal| !matches!(refusal, GateError::Redundant(_) | GateError::Exile(_)))
+            && let Some(Refusal { peer, error }) = refusal(error)
+            && let Some(kind) = error.kind()
         {
             self.core.counters.strangers += 1;
+            self.core.others.met(*peer, from.clone(), Source::Inbound, kind, Instant::now());
             self.changed = true;
         }
     }
@@ -88,15 +92,15 @@ impl Task<'_> {
     fn on_listening(&mut self, listener: ListenerId, address: &Multiaddr) {
         tracing::info!(%address, "listening");
         self.changed = true;
+        // A network has come up: whoever could not be reached may be now.
+        self.core.book.hurry(BACK, Instant::now());
+        self.dial();
         let Some(index) = self.listeners.get(&listener) else { return };
         let wanted = &mut self.core.blueprint.listen[*index];
-        let port = address.iter().find_map(|part| match part {
-            Protocol::Tcp(port) => Some(port),
-            _ => None,
-        });
-        if let Some(port) = port {
+        if let Some((_, port)) = crate::precedence::socket(address) {
             let replaced = wanted.iter().map(|part| match part {
                 Protocol::Tcp(0) => Protocol::Tcp(port),
+                Protocol::Udp(0) => Protocol::Udp(port),
                 other => other,
             });
             *wanted = replaced.collect();

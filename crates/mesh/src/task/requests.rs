@@ -138,10 +138,12 @@ impl Task<'_> {
         self.swarm.behaviour_mut().gossip.report_message_validation_result(id, forwarder, acceptance);
     }
 
-    pub(super) fn ask(&mut self, peer: PeerId, sealed: Vec<u8>, answer: Answer) {
+    pub(super) fn ask(&mut self, peer: PeerId, sealed: Vec<u8>, records: usize, answer: Answer) {
+        let now = Instant::now();
         let failure = match self.core.members.get_mut(&peer) {
             Some(member) if self.swarm.behaviour().exchange.is_connected(&peer) => {
-                if member.asking < MAX_ASKING_ONE {
+                let ration = &member.account.ours;
+                if member.asking < MAX_ASKING_ONE && ration.records(records, now) && ration.request(sealed.len(), now) {
                     member.asking += 1;
                     let id = self.swarm.behaviour_mut().exchange.send_request(&peer, sealed);
                     self.asks.insert(id, (peer, answer));
@@ -158,6 +160,9 @@ impl Task<'_> {
         let Some((peer, answer)) = self.asks.remove(&id) else { return };
         if let Some(member) = self.core.members.get_mut(&peer) {
             member.asking = member.asking.saturating_sub(1);
+            if let Ok(response) = &outcome {
+                member.account.ours.response(response.len(), Instant::now());
+            }
         }
         // Whoever asked may have gone on.
         let _ = answer.send(outcome);
@@ -209,16 +214,22 @@ impl Task<'_> {
 
     /// Hands a request to a task of its own. Where too many are being answered it is dropped: the asker sees the stream end.
     fn on_request(&mut self, peer: PeerId, id: InboundRequestId, sealed: Vec<u8>, channel: ResponseChannel<Vec<u8>>) {
-        let permits = self.core.members.get(&peer).and_then(|member| {
+        let Some(member) = self.core.members.get(&peer) else { return };
+        let (from, ration) = (member.member, member.account.theirs.clone());
+        if !ration.request(sealed.len(), Instant::now()) {
+            self.core.counters.requests_excess += 1;
+            return self.core.offended(from, Offence::Flood);
+        }
+        let permits = (|| {
             let all = self.core.serving.clone().try_acquire_owned().ok()?;
-            Some((member.member, (all, member.serving.clone().try_acquire_owned().ok()?)))
-        });
-        let Some((from, permits)) = permits else {
+            Some((all, member.serving.clone().try_acquire_owned().ok()?))
+        })();
+        let Some(permits) = permits else {
             tracing::debug!(%peer, request = %id, "too many requests");
             self.core.counters.requests_dropped += 1;
             return;
         };
-        let asked = Asked { from, sealed, channel, permits };
+        let asked = Asked { from, sealed, channel, ration, permits };
         let (rings, events) = (self.core.blueprint.rings.clone(), self.core.events.clone());
         tokio::spawn(workers::serve(rings, asked, events, self.core.own_commands.clone()));
     }

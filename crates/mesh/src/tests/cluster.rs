@@ -1,12 +1,14 @@
 //! Nodes to test with.
 
-use crate::{Author, Config, Event, Identity, Mesh, Remembered, start};
+use crate::mesh::{Tuning, start_tuned};
+use crate::{Author, Config, Dht, Event, Identity, Mesh, Remembered};
 use ghmesh_model::wire::{Invalidated, Record, Response, Shared, SignedRecord};
 use ghmesh_model::{MemberId, Scope};
 use ghmesh_seal::{Cost, KeyRing, Secret, derive};
 use libp2p::Multiaddr;
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -18,6 +20,25 @@ pub(crate) fn ring(secret: &str) -> KeyRing {
     derive(&Secret::new(secret.into()), "test", Cost::TEST)
 }
 
+/// The two transports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    Tcp,
+    Quic,
+}
+
+impl Wire {
+    pub(crate) const BOTH: [Wire; 2] = [Wire::Tcp, Wire::Quic];
+
+    /// The multiaddr of a socket.
+    pub(crate) fn address(self, socket: SocketAddr) -> String {
+        match self {
+            Wire::Tcp => format!("/ip4/{}/tcp/{}", socket.ip(), socket.port()),
+            Wire::Quic => format!("/ip4/{}/udp/{}/quic-v1", socket.ip(), socket.port()),
+        }
+    }
+}
+
 /// What a node is started with.
 pub(crate) struct Setup {
     pub(crate) identity: Identity,
@@ -26,6 +47,8 @@ pub(crate) struct Setup {
     pub(crate) listen: Vec<String>,
     pub(crate) bootstrap: Vec<String>,
     pub(crate) remembered: Vec<Remembered>,
+    pub(crate) dht: Option<Dht>,
+    pub(crate) tuning: Tuning,
 }
 
 impl Setup {
@@ -37,7 +60,15 @@ impl Setup {
             listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
             bootstrap: Vec::new(),
             remembered: Vec::new(),
+            dht: None,
+            tuning: Tuning::default(),
         }
+    }
+
+    /// Listening over `wire` alone.
+    pub(crate) fn over(mut self, wire: Wire) -> Self {
+        self.listen = vec![wire.address("127.0.0.1:0".parse().unwrap())];
+        self
     }
 
     pub(crate) fn dialling(mut self, addresses: impl IntoIterator<Item = String>) -> Self {
@@ -46,11 +77,11 @@ impl Setup {
     }
 
     pub(crate) async fn start(self) -> Node {
-        let config = Config { listen: self.listen, bootstrap: self.bootstrap, mdns: false };
+        let config = Config { listen: self.listen, bootstrap: self.bootstrap, dht: self.dht, ..Config::default() };
         let author = Author::new(&self.identity, self.boot);
-        let (mesh, events) =
-            start(config, self.identity.clone(), self.rings, self.boot, self.remembered).await.unwrap();
-        Node { mesh, events, author, identity: self.identity }
+        let Setup { identity, rings, boot, remembered, tuning, .. } = self;
+        let (mesh, events) = start_tuned(config, identity.clone(), rings, boot, remembered, tuning).await.unwrap();
+        Node { mesh, events, author, identity }
     }
 }
 
@@ -77,6 +108,11 @@ impl Node {
         let mut address: Multiaddr = self.address().parse().unwrap();
         crate::config::split_peer(&mut address);
         address.to_string()
+    }
+
+    /// The socket behind its first address.
+    pub(crate) fn socket(&self) -> SocketAddr {
+        crate::precedence::socket(&self.address().parse().unwrap()).unwrap().into()
     }
 
     /// The next event that `pick` wants; others are passed over.

@@ -32,7 +32,10 @@ async fn who_is_expelled_comes_back_once_its_time_is_over_and_not_before() {
     assert_eq!(expelled.mesh.members(), [others[1]], "who did not expel it keeps it");
     nodes[0]
         .event(|event| match event {
-            Event::Joined { member: joined, .. } => Some(assert_eq!(joined, member)),
+            Event::Joined { member: joined, .. } => {
+                assert_eq!(joined, member);
+                Some(())
+            }
             _ => None,
         })
         .await;

@@ -1,8 +1,10 @@
 //! Members find each other, from whatever source.
 
 use super::cluster::{Node, Setup, all_connected, cluster, eventually, ring, within};
+use super::nameserver::Server;
+use crate::resolve::Resolving;
 use crate::task::Command;
-use crate::{AddressFault, Config, Event, Identity, Remembered, Source, StartError, start};
+use crate::{AddressFault, Config, Event, Health, Identity, Remembered, Source, StartError, start};
 use libp2p::{PeerId, kad};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -37,6 +39,41 @@ async fn names_are_resolved_by_the_system() {
     let dns = || second.mesh.status().sources.into_iter().find(|source| source.source == Source::Dns).unwrap();
     eventually("an error of the missing name", || dns().last_error.is_some()).await;
     assert_eq!(dns().found, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_in_dns_is_followed_as_it_changes() {
+    let server = Server::start().await;
+    let first = Setup::new("secret").start().await;
+    let second = Setup::new("secret").start().await;
+    server.set("mesh.test", &[&format!("dnsaddr={}", first.address())]);
+    let mut setup = Setup::new("secret").dialling(["/dnsaddr/mesh.test".to_owned()]);
+    setup.tuning.resolving = Resolving { nameserver: server.nameserver(), again: Duration::from_millis(100) };
+    let node = setup.start().await;
+    node.connected_to([first.member()]).await;
+    let dnsaddr = || node.mesh.status().sources.into_iter().find(|source| source.source == Source::Dnsaddr).unwrap();
+    assert_eq!((dnsaddr().health, dnsaddr().found, dnsaddr().addresses), (Health::Good, 1, 1));
+
+    server.set("mesh.test", &[&format!("dnsaddr={}", second.address())]);
+    node.connected_to([first.member(), second.member()]).await;
+    first.mesh.stop().await;
+    node.connected_to([second.member()]).await;
+    eventually("the first address to be forgotten", || dnsaddr().addresses == 1).await;
+    assert!(dnsaddr().last_answer.is_some() && dnsaddr().health == Health::Good, "{:?}", dnsaddr());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_address_is_told_to_members() {
+    let first = Setup::new("secret").start().await;
+    let mut second = Setup::new("secret").dialling([first.address()]).start().await;
+    second.connected_to([first.member()]).await;
+    first.mesh.commands().send(Command::Listen("/ip4/127.0.0.1/tcp/0".parse().unwrap())).await.unwrap();
+    eventually("a second listener", || first.mesh.status().listen_addrs.len() == 2).await;
+    let all = second.event(|event| match event {
+        Event::Addresses { addresses, .. } if addresses.len() == 2 => Some(addresses),
+        _ => None,
+    });
+    assert!(all.await.contains(&first.bare_address()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -157,7 +194,7 @@ async fn bad_settings_and_taken_ports_are_told() {
     let config = |listen: &str, bootstrap: &str| Config {
         listen: vec![listen.to_owned()],
         bootstrap: vec![bootstrap.to_owned()],
-        mdns: false,
+        ..Config::default()
     };
     let begin = |config| start(config, Identity::ephemeral(), vec![ring("secret")], 1, vec![]);
     let error = begin(config(&address, "/ip4/127.0.0.1/tcp/9")).await.unwrap_err();
@@ -166,7 +203,7 @@ async fn bad_settings_and_taken_ports_are_told() {
     let StartError::Config(error) = error else { panic!("{error}") };
     let faults: Vec<_> = error.problems.iter().map(|problem| problem.fault).collect();
     assert_eq!(faults, [AddressFault::Listen, AddressFault::Dial]);
-    let nothing = Config { listen: vec![], bootstrap: vec![], mdns: false };
+    let nothing = Config { listen: vec![], bootstrap: vec![], ..Config::default() };
     assert!(matches!(start(nothing, Identity::ephemeral(), vec![], 1, vec![]).await, Err(StartError::NoKeys)));
 }
 

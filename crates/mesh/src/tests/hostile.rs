@@ -5,12 +5,12 @@ use crate::behaviour::{self, Behaviour, BehaviourEvent, topic};
 use crate::connections::Connections;
 use crate::gate::{Gate, Plea};
 use crate::letters;
-use crate::{AskError, Event, Identity, Offence, transport};
+use crate::{AskError, Author, Event, Identity, Offence, transport};
 use futures::StreamExt;
 use ghmesh_model::limits::MAX_GOSSIP_BYTES;
-use ghmesh_model::wire::{Request, Response};
-use ghmesh_model::{BodyCid, MemberId};
-use ghmesh_seal::{KeyRing, Purpose, Transport};
+use ghmesh_model::wire::{Invalidated, Record, Request, Response, Shared};
+use ghmesh_model::{BodyCid, MemberId, Scope};
+use ghmesh_seal::{KeyRing, Purpose};
 use libp2p::request_response::{self, Message};
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, PeerId, Swarm, gossipsub};
@@ -29,7 +29,7 @@ fn hostile(identity: &Identity, ring: &KeyRing) -> Swarm<Behaviour> {
             let _ = plea.answer.send(Ok(connections.grant(plea.peer, Instant::now())));
         }
     });
-    let gate = Gate { local, rings: rings.clone(), transport: Transport::Tcp, pleas };
+    let gate = |transport| Gate { local, rings: rings.clone(), transport, pleas: pleas.clone() };
     let transport = transport::build(&keypair, gate).unwrap();
     let (behaviour, _) = behaviour::build(&keypair, &rings, false);
     Swarm::new(transport, behaviour, local, libp2p::swarm::Config::with_tokio_executor())
@@ -49,7 +49,10 @@ async fn subscribed(swarm: &mut Swarm<Behaviour>) {
 /// Waits until the node is told that this member sends garbage.
 async fn garbage_of(node: &mut Node, who: MemberId) {
     node.event(|event| match event {
-        Event::Offended { member, offence } => Some(assert_eq!((member, offence), (who, Offence::Garbage))),
+        Event::Offended { member, offence } => {
+            assert_eq!((member, offence), (who, Offence::Garbage));
+            Some(())
+        }
         _ => None,
     })
     .await;
@@ -178,4 +181,49 @@ async fn garbage_for_a_question_is_dropped_and_so_are_too_many() {
     replier.await.reply(Response::Ok);
     assert_eq!(asking.await.unwrap(), Ok(Response::Ok), "another member is still answered");
     running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_too_much_gets_no_answer_and_is_told_of() {
+    let mut node = Setup::new("secret").start().await;
+    let ring = ring("secret");
+    let identity = Identity::ephemeral();
+    let mut swarm = hostile(&identity, &ring);
+    let peer: PeerId = node.identity.peer_id().parse().unwrap();
+    swarm.dial(node.address().parse::<Multiaddr>().unwrap()).unwrap();
+    subscribed(&mut swarm).await;
+    let author = Author::new(&identity, 1);
+    let record = Record::Invalidated(Invalidated { scopes: vec![Scope([1; 16])] });
+    let record = Shared { signed: author.sign(author.stamp(), &record), age_ms: 0, body: None };
+    let delivery = Request::Deliver { records: vec![record; 100] };
+    // Each as soon as the one before has an answer, or none.
+    let flood = tokio::spawn(async move {
+        loop {
+            let (_, sealed) = letters::seal_request(&ring, delivery.clone()).unwrap();
+            swarm.behaviour_mut().exchange.send_request(&peer, sealed);
+            until(&mut swarm, "an end of the exchange", |event| {
+                matches!(
+                    event,
+                    SwarmEvent::Behaviour(BehaviourEvent::Exchange(
+                        request_response::Event::OutboundFailure { .. }
+                            | request_response::Event::Message { message: Message::Response { .. }, .. }
+                    ))
+                )
+            })
+            .await;
+        }
+    });
+    let mut answered = 0;
+    node.event(|event| match event {
+        Event::Asked { replier, .. } => {
+            answered += 1;
+            replier.reply(Response::Ok);
+            None
+        }
+        Event::Offended { member, offence } => Some(assert_eq!((member, offence), (identity.member(), Offence::Flood))),
+        _ => None,
+    })
+    .await;
+    assert!(answered >= 81, "{answered} of the deliveries that are allowed in a row");
+    flood.abort();
 }

@@ -161,3 +161,42 @@ async fn secrets_that_rotate_overlap() {
     assert_eq!(first.ask(other, body_at(0), DEADLINE).await, Ok(Response::Ok));
     assert_eq!(second.ask(one, body_at(0), DEADLINE).await, Ok(Response::Ok));
 }
+
+fn delivery(author: &super::cluster::Node) -> Request {
+    Request::Deliver { records: (0..100).map(|tag| author.record(tag)).collect() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_counts_what_it_asks_offends_nobody() {
+    let mut nodes = cluster(2).await;
+    let mut answerer = nodes.pop().unwrap();
+    let asker = nodes.pop().unwrap();
+    let member = answerer.member();
+    let (told, mut offences) = tokio::sync::mpsc::channel(8);
+    tokio::spawn(async move {
+        while let Some(event) = answerer.events.recv().await {
+            match event {
+                Event::Asked { replier, .. } => replier.reply(Response::Ok),
+                Event::Offended { member, offence } => told.send((member, offence)).await.unwrap(),
+                _ => {}
+            }
+        }
+    });
+    // Far more records than any member takes in a row.
+    let (mut delivered, mut refused) = (0, 0);
+    while refused < 50 {
+        match asker.mesh.ask(member, delivery(&asker), DEADLINE).await {
+            Ok(response) => {
+                assert_eq!(response, Response::Ok);
+                delivered += 1;
+            }
+            Err(error) => {
+                assert_eq!(error, AskError::Busy);
+                refused += 1;
+            }
+        }
+    }
+    assert!(delivered >= 40, "{delivered}");
+    assert_eq!(asker.mesh.ask(member, body_at(0), DEADLINE).await, Ok(Response::Ok), "others are still asked");
+    assert!(offences.try_recv().is_err());
+}

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// waited for: a dead one is noticed after 6.5 s.
 const SOON: Duration = Duration::from_secs(5);
 
-async fn leaves(node: &mut Node, who: MemberId) {
+pub(super) async fn leaves(node: &mut Node, who: MemberId) {
     node.event(|event| match event {
         Event::Left { member } if member == who => Some(()),
         _ => None,
@@ -28,7 +28,7 @@ async fn leaves(node: &mut Node, who: MemberId) {
 }
 
 /// Publishes until it arrives, and tells after how long.
-async fn gossip_arrives(from: &Node, to: &mut Node) -> Duration {
+pub(super) async fn gossip_arrives(from: &Node, to: &mut Node) -> Duration {
     let begun = Instant::now();
     within("gossip", async {
         for tag in 0.. {
@@ -141,7 +141,7 @@ async fn a_member_that_died_without_a_word_is_back_soon() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_falls_silent_is_closed() {
     let silent = Setup::new("secret").start().await;
-    let relay = Relay::to(silent.bare_socket()).await;
+    let relay = Relay::to(silent.socket()).await;
     let mut node = Setup::new("secret").dialling([relay.address.clone()]).start().await;
     node.event(|event| matches!(event, Event::RoundTrip { .. }).then_some(())).await;
     relay.silent.store(true, Ordering::SeqCst);
@@ -201,12 +201,4 @@ async fn heavy_traffic_leaves_the_swarm_task_free() {
     }
     assert!(slowest < Duration::from_secs(1), "a small request took {slowest:?} of {:?}", begun.elapsed());
     assert_eq!(asker.mesh.members().len(), 2);
-}
-
-impl Node {
-    fn bare_socket(&self) -> SocketAddr {
-        let address = self.bare_address();
-        let mut parts = address.split('/').skip(2);
-        format!("{}:{}", parts.next().unwrap(), parts.nth(1).unwrap()).parse().unwrap()
-    }
 }

@@ -25,3 +25,14 @@ fn a_message_ends_where_its_value_ends() {
     assert!(matches!(decode::<u64>(&bytes, 10), Err(CborError::Malformed(_))));
     assert!(matches!(decode::<u64>(&[], 10), Err(CborError::Malformed(_))));
 }
+
+#[test]
+fn named_fields_stand_in_the_order_of_their_declaration() {
+    #[derive(serde::Serialize)]
+    struct Named {
+        b: u8,
+        aa: u8,
+    }
+    // A map of two: text(1) "b" to 1, text(2) "aa" to 2 (RFC 8949, section 3.1).
+    assert_eq!(encode_named(&Named { b: 1, aa: 2 }), [0xa2, 0x61, b'b', 1, 0x62, b'a', b'a', 2]);
+}

@@ -5,6 +5,7 @@ mod bounds;
 mod faults;
 mod keeping;
 mod known;
+mod offers;
 mod opening;
 
 use crate::rows::{self, EntryRow};

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A setting as its variable has it, and the line that is told.
-const BAD_VALUES: [(&str, &str, &str); 45] = [
+const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("MESH__ENABLED", "perhaps", "mesh.enabled = \"perhaps\" is not a yes or no; write true or false"),
     ("MESH__CLUSTER", " ", "mesh.cluster = \" \" is not a text; write it in quotes, or leave the setting out"),
     ("CACHE__MAX_ENTRIES", "0", "cache.max_entries = \"0\" is out of range; write 1 to 10000000"),
@@ -25,8 +25,13 @@ const BAD_VALUES: [(&str, &str, &str); 45] = [
     ),
     (
         "MESH__LISTEN",
-        "/ip4/0.0.0.0/udp/9000/quic-v1",
-        "mesh.listen = \"/ip4/0.0.0.0/udp/9000/quic-v1\" is not an address that nodes can use: nodes speak TCP; write /tcp/ and a port after the host, as in /tcp/9000",
+        "/ip4/0.0.0.0/udp/9000",
+        "mesh.listen = \"/ip4/0.0.0.0/udp/9000\" is not an address that nodes can use: nodes speak TCP and QUIC; write /tcp/9000 after the host, or /udp/9000/quic-v1, with the port",
+    ),
+    (
+        "MESH__LISTEN",
+        "/ip4/0.0.0.0/udp/90000/quic-v1",
+        "mesh.listen = \"/ip4/0.0.0.0/udp/90000/quic-v1\" is not an address that nodes can use: \"90000\" is not a port; write a number from 0 to 65535",
     ),
     (
         "MESH__LISTEN",
@@ -55,8 +60,13 @@ const BAD_VALUES: [(&str, &str, &str); 45] = [
     ),
     (
         "MESH__BOOTSTRAP",
-        "/dnsaddr/peer.example",
-        "mesh.bootstrap = \"/dnsaddr/peer.example\" is not an address that nodes can use: it begins with /dnsaddr; write one that begins with /ip4, /ip6, /dns4 or /dns6",
+        "/dnsaddr/peer.example/tcp/9000",
+        "mesh.bootstrap = \"/dnsaddr/peer.example/tcp/9000\" is not an address that nodes can use: /tcp/9000 is too much; the address ends before it",
+    ),
+    (
+        "MESH__BOOTSTRAP",
+        "/unix/peer",
+        "mesh.bootstrap = \"/unix/peer\" is not an address that nodes can use: it begins with /unix; write one that begins with /ip4, /ip6, /dns4, /dns6 or /dnsaddr",
     ),
     (
         "MESH__BOOTSTRAP",

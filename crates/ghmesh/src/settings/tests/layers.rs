@@ -11,9 +11,13 @@ fn the_defaults_are_usable_and_are_those_of_the_documentation() {
     let settings = Machine::new().settings();
     assert!(settings.mesh.enabled && settings.mesh.discovery.mdns && !settings.mesh.allow_weak_secret);
     assert_eq!(settings.mesh.cluster, "default");
-    assert_eq!(settings.mesh.listen, ["/ip4/0.0.0.0/tcp/9000", "/ip6/::/tcp/9000"]);
+    let listen =
+        ["/ip4/0.0.0.0/tcp/9000", "/ip6/::/tcp/9000", "/ip4/0.0.0.0/udp/9000/quic-v1", "/ip6/::/udp/9000/quic-v1"];
+    assert_eq!(settings.mesh.listen, listen);
     assert_eq!((settings.mesh.secret, settings.mesh.secret_file), (None, None));
     assert!(settings.mesh.bootstrap.is_empty() && settings.mesh.accepted_secrets.is_empty());
+    let ghmesh_mesh::InterfacePolicy { only, skip } = ghmesh_mesh::InterfacePolicy::default();
+    assert_eq!((settings.mesh.discovery.interfaces, settings.mesh.discovery.skip_interfaces), (only, skip));
     assert_eq!(settings.gateway.listen, ["127.0.0.1:9180".parse().unwrap()]);
     assert_eq!((settings.gateway.socket_mode, settings.gateway.allow_remote), (0o600, false));
     assert_eq!((settings.origin.hosts, settings.origin.url), (vec!["api.github.com".to_owned()], None));
@@ -74,7 +78,9 @@ fn every_alias_means_what_it_meant() {
     let settings = |name, value| Machine::new().env(name, value).settings();
     assert!(!settings("CACHE_ENABLE_P2P", "false").mesh.enabled);
     for name in ["CACHE_LISTEN_PORT", "P2P_LISTEN_PORT"] {
-        assert_eq!(settings(name, "9100").mesh.listen, ["/ip4/0.0.0.0/tcp/9100", "/ip6/::/tcp/9100"]);
+        let listen =
+            ["/ip4/0.0.0.0/tcp/9100", "/ip4/0.0.0.0/udp/9100/quic-v1", "/ip6/::/tcp/9100", "/ip6/::/udp/9100/quic-v1"];
+        assert_eq!(settings(name, "9100").mesh.listen, listen);
     }
     let peers = "/ip4/10.0.0.1/tcp/9000, /dns4/cache/tcp/9000/p2p/12D3KooWGRUfyBhkfYyGyLLJzuGcmBgH7VzZ1k1hCMR4m4hLXrpY";
     let expected: Vec<&str> = peers.split(", ").collect();

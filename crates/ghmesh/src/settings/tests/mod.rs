@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_values;
+mod dht;
 mod documentation;
 mod files;
 mod layers;

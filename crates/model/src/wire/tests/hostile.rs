@@ -140,5 +140,6 @@ fn depth_does_not_exhaust_the_stack() {
 fn unknown_variants_are_refused() {
     assert!(cbor::decode::<Response>(&[5], LIMIT).is_ok(), "the last variant there is");
     assert!(cbor::decode::<Response>(&[6], LIMIT).is_err());
-    assert!(cbor::decode::<Request>(&[0x82, 4, 0xa0], LIMIT).is_err());
+    assert!(cbor::decode::<Request>(&[0x82, 6, 0xa0], LIMIT).is_err());
+    assert!(cbor::decode::<Response>(&[0x82, 9, 0xa0], LIMIT).is_err());
 }

@@ -1,6 +1,7 @@
 //! Any message within the limits.
 
 use super::*;
+use crate::digest::{Item, ItemId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -91,6 +92,11 @@ fn records() -> impl Strategy<Value = Vec<Shared>> {
     vec(shared(), 0..3)
 }
 
+fn items() -> impl Strategy<Value = Vec<Item>> {
+    let item = any::<([u8; 16], u64)>().prop_map(|(id, version)| Item { id: ItemId(id), version });
+    vec(item, 0..=limits::MAX_PULLED)
+}
+
 pub(super) fn request() -> impl Strategy<Value = Request> {
     let names = any::<([u8; 32], [u8; 32])>().prop_map(|(key, fingerprint)| (WireKey(key), Fingerprint(fingerprint)));
     prop_oneof![
@@ -103,6 +109,9 @@ pub(super) fn request() -> impl Strategy<Value = Request> {
             unshareable
         }),
         any::<([u8; 32], u64)>().prop_map(|(cid, offset)| Request::Body { cid: BodyCid(cid), offset }),
+        (any::<u64>(), items(), 0_u32..8)
+            .prop_map(|(since, items, bits)| Request::Digest { since, summaries: Summaries::of(items, 1 << bits) }),
+        items().prop_map(|items| Request::Pull { wanted: Wanted(items.into_iter().map(|item| item.id).collect()) }),
     ]
 }
 
@@ -116,5 +125,7 @@ pub(super) fn response() -> impl Strategy<Value = Response> {
         Just(Response::Ok),
         Just(Response::No),
         vec(shared(), 0..3).prop_map(|records| Response::Known { records }),
+        (any::<u64>(), items()).prop_map(|(since, items)| Response::Digest { since, listing: Listing(items) }),
+        (records(), any::<u32>()).prop_map(|(records, dealt)| Response::Pulled { records, dealt }),
     ]
 }

@@ -1,0 +1,159 @@
+//! Sites joined by routers: two that are cut off from each other, and many nodes behind one address. Needs root.
+
+use ghmesh_github_sim::{Sim, tokens};
+use ghmesh_tests::cluster::{Over, github, item, node, percentile, spread};
+use ghmesh_tests::network::{Lan, Uplink};
+use ghmesh_tests::{Daemon, client, eventually, within};
+use http::Method;
+use std::time::{Duration, Instant};
+
+const ISSUE: &str = "/repos/octo/hello/issues/1";
+const OTHER_ISSUE: &str = "/repos/octo/hello/issues/2";
+
+async fn connected_to_exactly(daemons: &[Daemon], count: u64) {
+    for daemon in daemons {
+        let peers = async || (daemon.count("connected_peers").await == count).then_some(());
+        within(Duration::from_secs(60), &format!("each is connected to {count}"), peers).await;
+    }
+}
+
+async fn retitle(daemon: &Daemon, issue: &str, title: &str) {
+    let write = client::request(Method::PATCH, issue, Some(tokens::ALICE));
+    let answer = daemon.send(write, serde_json::json!({ "title": title }).to_string()).await;
+    assert_eq!(answer.status, 200);
+}
+
+async fn title(daemon: &Daemon, issue: &str) -> String {
+    daemon.get(issue, tokens::ALICE).await.json()["title"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root, for network namespaces"]
+async fn two_sites_go_on_apart_and_are_one_mesh_again_that_knows_what_either_stored_and_wrote() {
+    let mut backbone = Lan::new();
+    let github = github(&backbone).await;
+    let mut sites = [backbone.behind(Uplink::Routed), backbone.behind(Uplink::Routed)];
+    let hosts: Vec<(usize, String)> = (0..6).map(|number| (number / 3, sites[number / 3].add_host())).collect();
+    let first = Over::Tcp.addresses(&sites[0].address(&hosts[0].1));
+    let hows = hosts.iter().map(|(_, host)| node(&github, host, Over::Tcp).with("GHMESH_MESH__BOOTSTRAP", &first));
+    let mut daemons: Vec<Daemon> = hows.map(|how| how.spawn()).collect();
+    for daemon in &mut daemons {
+        daemon.ready().await;
+    }
+    connected_to_exactly(&daemons, 5).await;
+    for daemon in &daemons {
+        assert_ne!(title(daemon, ISSUE).await, "written in the east");
+        assert_ne!(title(daemon, OTHER_ISSUE).await, "written in the west");
+    }
+    assert_eq!(github.counters().calls(), 2, "one mesh");
+
+    backbone.part(&[sites[0].network()], &[sites[1].network()]);
+    connected_to_exactly(&daemons, 2).await;
+    let (east, west) = daemons.split_at(3);
+    each_side_goes_on(&github, east, west).await;
+    retitle(&east[0], ISSUE, "written in the east").await;
+    retitle(&west[0], OTHER_ISSUE, "written in the west").await;
+
+    backbone.mend();
+    connected_to_exactly(&daemons, 5).await;
+    for daemon in &daemons {
+        for (issue, written) in [(ISSUE, "written in the east"), (OTHER_ISSUE, "written in the west")] {
+            eventually(written, async || (title(daemon, issue).await == written).then_some(())).await;
+        }
+    }
+    let calls = github.counters().calls();
+    for (daemon, number) in west.iter().map(|daemon| (daemon, 1)).chain(east.iter().map(|daemon| (daemon, 2))) {
+        let answer = daemon.get(&item(number), tokens::ALICE).await;
+        assert!(answer.is_hit(), "what the other side stored is found: {}", answer.header("cache-status"));
+    }
+    assert_eq!(github.counters().calls(), calls, "nothing is fetched again");
+}
+
+/// Both fetch for themselves, once each, and one of them what the other does not know.
+async fn each_side_goes_on(github: &Sim, east: &[Daemon], west: &[Daemon]) {
+    let calls = github.counters().calls();
+    for (side, number) in [(east, 1), (west, 2)] {
+        for daemon in side {
+            assert_eq!(daemon.get(&item(number), tokens::ALICE).await.status, 200);
+        }
+    }
+    for daemon in east.iter().chain(west) {
+        assert_eq!(daemon.get(&item(3), tokens::ALICE).await.status, 200);
+    }
+    assert_eq!(github.counters().calls(), calls + 4, "each side makes one call for what it needs");
+}
+
+/// Fleets that are measured; `GHMESH_TEST_FLEETS` says otherwise, as in `5,20,60`. More than sixteen nodes behind one address
+/// are what default peer scores drive out of a mesh.
+const FLEETS: &str = "5,20";
+/// Records of which each is measured at every other node.
+const RECORDS: usize = 20;
+/// Nodes that start at once: deriving keys takes 128 MiB each.
+const AT_ONCE: usize = 4;
+/// How long a large fleet may take to connect all with all on a machine under load.
+const FORMATION: Duration = Duration::from_secs(180);
+
+/// Starts nodes behind one address, on one host, and one outside that sees them all come from there.
+async fn fleet_behind_one_address(github: &Sim, lan: &mut Lan, site: &mut Lan, count: usize) -> Vec<Daemon> {
+    let (outside, inside) = (lan.add_host(), site.add_host());
+    let contact = Over::Tcp.addresses(&lan.address(&outside));
+    let mut daemons = vec![node(github, &outside, Over::Tcp).start().await];
+    let near = format!("/ip4/{}/tcp/20000", site.address(&inside));
+    while daemons.len() < count {
+        let ports = daemons.len()..(daemons.len() + AT_ONCE).min(count);
+        let start = |number: usize| {
+            let listen = format!("/ip4/0.0.0.0/tcp/{}", 19_999 + number);
+            let how = node(github, &inside, Over::Tcp).with("GHMESH_MESH__LISTEN", &listen);
+            how.with("GHMESH_MESH__BOOTSTRAP", &format!("{contact},{near}")).spawn()
+        };
+        let mut started: Vec<Daemon> = ports.map(start).collect();
+        for daemon in &mut started {
+            daemon.ready().await;
+            daemon.address().await;
+        }
+        daemons.append(&mut started);
+    }
+    let began = Instant::now();
+    for daemon in &daemons {
+        let all = async || (daemon.count("connected_peers").await >= count as u64 - 1).then_some(());
+        within(FORMATION, "all are connected to all", all).await;
+    }
+    println!("{count} nodes: the last was connected to all {:?} after the last had started", began.elapsed());
+    daemons
+}
+
+/// From each of several nodes in turn, the one outside among them.
+async fn measure(daemons: &[Daemon]) -> Vec<Duration> {
+    let mut all = Vec::new();
+    for record in 0..RECORDS {
+        let from = record * 7 % daemons.len();
+        let others: Vec<&Daemon> =
+            daemons.iter().enumerate().filter(|(number, _)| *number != from).map(|(_, daemon)| daemon).collect();
+        all.extend(spread(&daemons[from], &others, &item(record)).await);
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root, for network namespaces"]
+async fn many_nodes_behind_one_address_are_one_mesh_and_every_record_reaches_all() {
+    let fleets = std::env::var("GHMESH_TEST_FLEETS").unwrap_or_else(|_| FLEETS.to_owned());
+    for count in fleets.split(',').map(|count| count.trim().parse::<usize>().expect("a number of nodes")) {
+        let mut lan = Lan::new();
+        let github = github(&lan).await;
+        let mut site = lan.behind(Uplink::Masqueraded);
+        let daemons = fleet_behind_one_address(&github, &mut lan, &mut site, count).await;
+        let mut taken = measure(&daemons).await;
+        let memory = daemons.iter().map(Daemon::memory).max().unwrap_or_default();
+        println!(
+            "{count} nodes: stored on one, held by another after {:?} (p50), {:?} (p99), {:?} (most); at most {memory} KiB each",
+            percentile(&mut taken, 50),
+            percentile(&mut taken, 99),
+            percentile(&mut taken, 100),
+        );
+        assert_eq!(taken.len(), RECORDS * (count - 1));
+        assert_eq!(github.counters().calls(), RECORDS as u64);
+        let seen_from_outside = daemons[0].admin("/_ghmesh/status").await.expect("it answers").json();
+        assert_eq!(seen_from_outside["peers"].as_array().map(Vec::len), Some(count - 1), "nobody was driven out");
+    }
+}
