@@ -450,3 +450,26 @@ async fn flood(liar: Arc<Liar>) {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_goes_on_forging_is_kept_out_for_a_while() {
+    let github = github().await;
+    let daemons = fleet(2, &github.url(), in_cluster).await;
+    let liar = Liar::join(&daemons, |_, request| answer_have(request, Response::No)).await;
+    // The credential is presented at both, so both can tell who holds it.
+    ask_all(&daemons, 1..2, SOON).await;
+    let (_, stored) = eventually("a genuine record arrives", async || liar.heard(|_| true)).await;
+    let validation = stored.validation;
+    eventually("both have had enough of it", async || {
+        let _ = liar.mesh.publish(liar.forged(validation.key, validation.fingerprint));
+        let counts = [daemons[0].count("expulsions").await, daemons[1].count("expulsions").await];
+        (counts == [1, 1]).then_some(())
+    })
+    .await;
+    eventually("both have closed its connections", async || {
+        let counts = [daemons[0].count("connected_peers").await, daemons[1].count("connected_peers").await];
+        (counts == [1, 1]).then_some(())
+    })
+    .await;
+    ask_all(&daemons, 1..6, SOON).await;
+}

@@ -195,3 +195,33 @@ async fn threats_10_and_11_who_was_away_when_something_was_written_is_told_when_
     })
     .await;
 }
+
+/// How long GitHub takes for one answer: far longer than any lease lasts.
+const VERY_SLOW_MS: u64 = 60_000;
+
+/// Far less than that, and less than the others would wait for somebody who still fetches.
+const SOON: std::time::Duration = std::time::Duration::from_secs(8);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_told_to_stop_keeps_nobody_waiting_for_it() {
+    let github = github().await;
+    let mut daemons = fleet(3, &github.url(), |how| how).await;
+    let path = "/repos/octo/hello/issues/7";
+    github.set_faults(vec![Fault::latency(VERY_SLOW_MS).on(path).times(1)]);
+    let leader = daemons.remove(0);
+    let endpoint = leader.endpoint();
+    let asked = tokio::spawn(async move {
+        let request = client::request(Method::GET, path, Some(tokens::ALICE)).body(Default::default());
+        client::send(&endpoint, request.expect("a request")).await
+    });
+    eventually("the leader's call is under way", async || (github.counters().calls() == 1).then_some(())).await;
+    let followers = daemons.iter().map(|daemon| daemon.get(path, tokens::ALICE));
+    let followers = tokio::time::timeout(SOON, futures::future::join_all(followers));
+    let pid = i32::try_from(leader.pid()).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, Signal::TERM).expect("it runs");
+    let answers = followers.await.expect("they don't wait for the departed");
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    let calls = github.counters().calls();
+    assert!((2..=3).contains(&calls), "the leader's call, and one or two of the others': {calls}");
+    asked.abort();
+}

@@ -50,6 +50,7 @@ fn counters(registry: &mut Registry, stats: &Stats, gateway: GatewayTotals) {
     count("api_calls_charged", "Calls that GitHub charges against a rate limit", stats.api_calls_charged);
     count("api_calls_saved", "Calls that the cache made unnecessary or free", stats.api_calls_saved);
     count("fail_opens", "Lookups that went to GitHub because members did not answer in time", stats.fail_opens);
+    count("expulsions", "Times that a member was kept out for what no honest one does", stats.expulsions);
     count("records_received", "Records that peers sent", stats.records_received);
     count(
         "records_refused",
@@ -74,6 +75,7 @@ fn counters(registry: &mut Registry, stats: &Stats, gateway: GatewayTotals) {
 fn gauges(registry: &mut Registry, stats: &Stats, gateway: GatewayTotals) {
     let mut gauge = |name: &str, help: &str, value: u64| register(registry, name, help, ConstGauge::new(exact(value)));
     gauge("connected_peers", "Members connected", stats.connected_peers);
+    gauge("fleet_size", "Members of the fleet, this node included", stats.fleet_size);
     gauge("entries", "Entries stored", stats.entries);
     gauge("max_entries", "Most entries that are kept", stats.max_entries);
     gauge("gateway_connections", "Client connections open", gateway.connections);

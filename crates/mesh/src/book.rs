@@ -99,7 +99,7 @@ struct Entry {
 impl Entry {
     /// Nobody vouches for what is announced on a LAN or by hearsay.
     fn is_doubtful(&self) -> bool {
-        self.worked_at.is_none() && matches!(self.source, Source::Mdns | Source::Kademlia)
+        self.worked_at.is_none() && matches!(self.source, Source::Mdns | Source::Kademlia | Source::Presence)
     }
 
     /// Whether the settings have it, or a name in them.

@@ -360,6 +360,15 @@ impl Mesh {
         })
     }
 
+    /// Tells where a member says that it is: at most three multiaddrs, dialled if there is need and room. Nobody has to answer there.
+    /// Lost where too much waits already.
+    pub fn suggest(&self, member: MemberId, addresses: Vec<String>) {
+        let addresses = addresses_of(vec![Remembered { member, addresses }]);
+        if !addresses.is_empty() {
+            let _ = self.commands.try_send(Command::Suggest(addresses));
+        }
+    }
+
     /// Keeps a member out for `span` (24 h at most): closes its connections, lets it in no more, and doesn't dial it until then. A
     /// span of zero lets it back. Returns at once; that the member is gone is told by [`Event::Left`].
     pub fn expel(&self, member: MemberId, span: Duration) {

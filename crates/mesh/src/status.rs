@@ -22,13 +22,15 @@ pub enum Source {
     Rendezvous,
     /// Where a connected member says that it listens.
     Identify,
+    /// Where members beyond the neighbours say that they are.
+    Presence,
     /// They dialled this node.
     Inbound,
 }
 
 impl Source {
     /// Every source, in the order in which they are shown.
-    pub const ALL: [Source; 9] = [
+    pub const ALL: [Source; 10] = [
         Source::Static,
         Source::Dns,
         Source::Dnsaddr,
@@ -37,6 +39,7 @@ impl Source {
         Source::Kademlia,
         Source::Rendezvous,
         Source::Identify,
+        Source::Presence,
         Source::Inbound,
     ];
 
@@ -51,6 +54,7 @@ impl Source {
             Source::Kademlia => "kademlia",
             Source::Rendezvous => "dht",
             Source::Identify => "identify",
+            Source::Presence => "presence",
             Source::Inbound => "inbound",
         }
     }

@@ -83,6 +83,8 @@ pub(crate) enum Command {
     Renewing { peer: PeerId, label: String },
     /// A member did what it should not.
     Offended { member: MemberId, offence: Offence },
+    /// Where a member says that it is.
+    Suggest(Vec<(Multiaddr, PeerId)>),
     /// Keep a member out.
     Expel { peer: PeerId, span: Duration },
     /// A host name was resolved.
@@ -245,6 +247,11 @@ impl Core {
         for (address, peer) in addresses {
             self.book.learn(address, Some(peer), Source::Remembered, soon());
         }
+    }
+
+    fn learn_suggested(&mut self, addresses: Vec<(Multiaddr, PeerId)>) {
+        let now = Instant::now();
+        addresses.into_iter().for_each(|(address, peer)| self.book.learn(address, Some(peer), Source::Presence, now));
     }
 
     /// A swarm that listens on every address, or the reason why not.
@@ -534,6 +541,7 @@ impl<'a> Task<'a> {
             }
             Some(Command::Verdict { id, forwarder, verdict }) => self.judge(&id, &forwarder, verdict),
             Some(Command::Offended { member, offence }) => self.core.offended(member, offence),
+            Some(Command::Suggest(addresses)) => self.core.learn_suggested(addresses),
             Some(Command::Expel { peer, span }) => self.expel(peer, span),
             Some(Command::Resolved(resolved)) => self.on_resolved(*resolved),
             Some(Command::Rings { cut, dropped }) => self.on_rings(cut, dropped),

@@ -6,12 +6,12 @@
 use crate::clock::Clock;
 use crate::exchange::Exchange;
 use ghmesh_fleet::{
-    Answer, AskId, Config, Counters, FetchReason, Fleet, Input, InquiryId, LookupId, Output, Reply, Subject,
+    Answer, AskId, Config, Counters, FetchReason, Fleet, Input, InquiryId, LookupId, Output, Reply, Standing, Subject,
 };
 use ghmesh_mesh::{Mesh, Replier};
 use ghmesh_model::wire::{Request, Response, Shared};
 use ghmesh_model::{MemberId, Millis, time::millis};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -70,12 +70,14 @@ pub(crate) struct Coordinator {
 }
 
 /// What others may see of the state machine.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct View {
     /// Its counters.
     pub(crate) counters: Counters,
     /// Members that it takes into account.
     pub(crate) members: u64,
+    /// Those that it uses for less than everything.
+    pub(crate) standings: BTreeMap<MemberId, Standing>,
 }
 
 impl Coordinator {
@@ -124,7 +126,7 @@ impl Coordinator {
 
     /// What the state machine knows and has counted.
     pub(crate) fn view(&self) -> View {
-        *self.view.lock().unwrap_or_else(PoisonError::into_inner)
+        self.view.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -290,9 +292,11 @@ impl Task {
 
     fn input(&mut self, input: Input) {
         let mut outputs = Vec::new();
-        self.fleet.handle(input, self.clock.now(), &mut outputs);
+        let now = self.clock.now();
+        self.fleet.handle(input, now, &mut outputs);
         outputs.into_iter().for_each(|output| self.output(output));
-        let view = View { counters: self.fleet.counters(), members: self.fleet.members().count() as u64 };
+        let (counters, members) = (self.fleet.counters(), self.fleet.members().count() as u64);
+        let view = View { counters, members, standings: self.fleet.standings(now).collect() };
         *self.view.lock().unwrap_or_else(PoisonError::into_inner) = view;
     }
 
@@ -313,7 +317,10 @@ impl Task {
             Output::Release { to, subject: Subject { key, fingerprint }, unshareable } => {
                 self.push(to, Request::Release { key, fingerprint, unshareable });
             }
-            Output::Expel { member, span } => tracing::warn!(%member, ?span, "a member misbehaves and is expelled"),
+            Output::Expel { member, span } => {
+                tracing::warn!(%member, ?span, "a member misbehaves and is expelled");
+                self.mesh.expel(member, span);
+            }
         }
     }
 

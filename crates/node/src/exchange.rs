@@ -9,9 +9,9 @@ use crate::clock::Clock;
 use crate::keys::Keys;
 use crate::presented::Presented;
 use bytes::Bytes;
-use ghmesh_fleet::Subject;
+use ghmesh_fleet::{Offence, Subject};
 use ghmesh_mesh::{Author, Mesh};
-use ghmesh_model::wire::{Record, Shared, SignedRecord, Stamp, Stored, Validation};
+use ghmesh_model::wire::{Presence, Record, Shared, SignedRecord, Stamp, Stored, Validation};
 use ghmesh_model::{
     Attestation, BodyFacts, CacheKey, Entry, Fingerprint, History, Millis, Scope, Source, WireKey, limits, time::millis,
 };
@@ -28,6 +28,10 @@ const DATE_STEP: Duration = Duration::from_millis(999);
 /// How far in the future a `Date` may lie: clocks of nodes that have not heard from the origin may be wrong by minutes.
 const DATE_TOLERANCE: Duration = Duration::from_secs(15 * 60);
 
+/// How far in the future a `Date` lies that no origin sent: one whose clock is an hour off serves no GitHub App, as their tokens
+/// (RFC 7519) live for ten minutes.
+const DATE_LIE: Duration = Duration::from_secs(60 * 60);
+
 /// What became of a member's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Receipt {
@@ -41,8 +45,12 @@ pub(crate) enum Receipt {
     Said(Box<Said>),
     /// A kind from a later version.
     Unknown,
+    /// Its author is there.
+    Present(Presence),
     /// It contradicts itself or breaks a limit.
     Refused,
+    /// Likewise, and what is wrong with it stands under its author's own signature.
+    Untrue(Offence),
 }
 
 /// A key and a credential as holders of one mesh secret know them, and that secret's keys.
@@ -237,10 +245,11 @@ impl Exchange {
                 let at = self.clock.now().before(Duration::from_millis(shared.age_ms));
                 Receipt::Said(Box::new(Said { budget, stamp: shared.signed.stamp, at }))
             }
-            Ok(Record::Presence(_) | Record::Unknown(_)) => Receipt::Unknown,
+            Ok(Record::Presence(presence)) => Receipt::Present(presence),
+            Ok(Record::Unknown(_)) => Receipt::Unknown,
             Err(error) => {
                 tracing::debug!(%error, author = %shared.signed.stamp.author, "refused a record");
-                Receipt::Refused
+                Receipt::Untrue(Offence::Garbage)
             }
         }
     }
@@ -249,11 +258,15 @@ impl Exchange {
         let Stored { representation, validation, scopes } = stored;
         let body = shared.body.map(Bytes::from);
         let contradicts = |body: &Bytes| body.len() as u64 != representation.length || !validation.cid.names(body);
-        if validation.cid != representation.cid || body.as_ref().is_some_and(contradicts) {
+        if validation.cid != representation.cid {
+            return Receipt::Untrue(Offence::Garbage);
+        }
+        // The body is not under the signature: who relayed it may have changed it.
+        if body.as_ref().is_some_and(contradicts) {
             return Receipt::Refused;
         }
-        if !self.is_plausible(&validation, &shared.signed.stamp, &representation.headers) {
-            return Receipt::Refused;
+        if let Some(objection) = self.objection(&validation, &shared.signed.stamp, &representation.headers) {
+            return objection;
         }
         let subject = Subject { key: validation.key, fingerprint: validation.fingerprint };
         let confirmed_at = self.confirmed_at(shared.age_ms, validation.origin_date);
@@ -273,8 +286,8 @@ impl Exchange {
     }
 
     async fn receive_revalidated(&self, validation: Validation, shared: Shared) -> Receipt {
-        if !self.is_plausible(&validation, &shared.signed.stamp, &[]) {
-            return Receipt::Refused;
+        if let Some(objection) = self.objection(&validation, &shared.signed.stamp, &[]) {
+            return objection;
         }
         let subject = Subject { key: validation.key, fingerprint: validation.fingerprint };
         let Some(held) = self.store.peek(&offer_slot(subject)) else { return Receipt::Known };
@@ -292,12 +305,20 @@ impl Exchange {
         self.keep_newer(subject, entry, None).await
     }
 
-    /// Whether a validation may be what it says: not from the future, and made by a holder of its credential, which can be told
+    /// What speaks against a validation: it is from the future, or was not made by a holder of its credential, which can be told
     /// where that credential was presented here. So nobody forges away what a node uses.
-    fn is_plausible(&self, validation: &Validation, stamp: &Stamp, headers: &[(String, String)]) -> bool {
-        let latest = self.github_now().after(DATE_TOLERANCE).0 / 1000;
+    fn objection(&self, validation: &Validation, stamp: &Stamp, headers: &[(String, String)]) -> Option<Receipt> {
         let input = validation.mac_input(stamp, headers);
-        validation.origin_date <= latest && self.presented.believes(validation.fingerprint, &input, &validation.mac)
+        if !self.presented.believes(validation.fingerprint, &input, &validation.mac) {
+            return Some(Receipt::Untrue(Offence::Garbage));
+        }
+        let is_beyond = |tolerance| validation.origin_date > self.github_now().after(tolerance).0 / 1000;
+        let knows_time = self.origin.github_time(&self.authority, self.clock.now()).is_some();
+        match is_beyond(DATE_TOLERANCE) {
+            true if knows_time && is_beyond(DATE_LIE) => Some(Receipt::Untrue(Offence::WrongAge)),
+            true => Some(Receipt::Refused),
+            false => None,
+        }
     }
 
     /// The time at the origin; before this node has heard from it, its own clock is the best estimate.

@@ -30,6 +30,7 @@ mod landed;
 mod members;
 mod node;
 mod origin_call;
+mod presence;
 mod presented;
 mod rotation;
 mod stats;

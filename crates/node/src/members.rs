@@ -11,7 +11,7 @@ use crate::sync::Syncing;
 use bytes::Bytes;
 use ghmesh_fleet::sync::SyncInput;
 use ghmesh_fleet::{Input, Offence, Subject};
-use ghmesh_mesh::{Author, Event, Mesh, Replier};
+use ghmesh_mesh::{Author, Event, Mesh, Peer, Replier};
 use ghmesh_model::wire::{Request, Response, Shared};
 use ghmesh_model::{Entry, MemberId, Millis, limits};
 use ghmesh_store::RememberedPeer;
@@ -73,6 +73,7 @@ impl Members {
             outlets.into_iter().for_each(|outlet| drop(tokio::spawn(take_in(Arc::downgrade(node), outlet))));
             tokio::spawn(listen(Arc::downgrade(node), events));
             let node = node.clone();
+            node.attend();
             tokio::spawn(async move { node.share_early().await });
         }
     }
@@ -119,11 +120,17 @@ impl Members {
         let view = self.coordinator.view();
         stats.connected_peers = view.members;
         stats.fail_opens = view.counters.fail_opens;
+        stats.expulsions = view.counters.expulsions;
     }
 
     /// The connected members.
     pub(crate) fn peers(&self) -> Vec<PeerView> {
-        self.exchange.mesh.status().peers.into_iter().map(PeerView::from).collect()
+        let standings = self.coordinator.view().standings;
+        let view = |peer: Peer| {
+            let standing = standings.get(&peer.member).copied().unwrap_or_default();
+            PeerView { standing: standing.name(), ..PeerView::from(peer) }
+        };
+        self.exchange.mesh.status().peers.into_iter().map(view).collect()
     }
 
     /// The label of this node's own secret.
@@ -180,6 +187,7 @@ impl Inner {
             Event::Joined { member, addresses } => {
                 members.coordinator.tell(Input::Joined { member });
                 self.count_member(member, true);
+                self.note_neighbour(member, true);
                 self.remember(member, addresses);
                 self.tell_writes(member);
                 self.tell_budgets(member);
@@ -189,6 +197,7 @@ impl Inner {
             Event::Left { member } => {
                 members.coordinator.tell(Input::Left { member });
                 self.count_member(member, false);
+                self.note_neighbour(member, false);
                 members.syncing.tell(SyncInput::Left(member));
             }
             Event::RoundTrip { rtt, .. } => members.coordinator.tell(Input::RoundTrip { took: rtt }),
@@ -198,6 +207,11 @@ impl Inner {
             }
             Event::Offended { member, offence } => {
                 tracing::debug!(%member, ?offence, "a member did what it should not");
+                let offence = match offence {
+                    ghmesh_mesh::Offence::Flood => Offence::Flood,
+                    ghmesh_mesh::Offence::Garbage => Offence::Garbage,
+                };
+                members.coordinator.tell(Input::Offended { member, offence });
             }
             Event::Asked { from, request, replier } => {
                 let node = self.clone();
@@ -223,8 +237,16 @@ impl Inner {
     /// Takes records that a member answered.
     pub(crate) async fn receive_pulled(&self, members: &Members, records: Vec<Shared>) {
         for shared in records.into_iter().filter(|shared| self.arrives(shared)) {
-            if members.exchange.receive(shared).await == Receipt::Refused {
-                self.counts.records_refused.add();
+            let author = shared.signed.stamp.author;
+            match members.exchange.receive(shared).await {
+                Receipt::Refused => self.counts.records_refused.add(),
+                Receipt::Untrue(offence) => self.refute(members, author, offence),
+                Receipt::Newer(..)
+                | Receipt::Known
+                | Receipt::Written(..)
+                | Receipt::Said(_)
+                | Receipt::Present(_)
+                | Receipt::Unknown => {}
             }
         }
     }
@@ -240,6 +262,14 @@ impl Inner {
         genuine
     }
 
+    /// A record whose author must have known that it isn't true.
+    fn refute(&self, members: &Members, author: MemberId, offence: Offence) {
+        self.counts.records_refused.add();
+        if author != members.exchange.mesh.member() {
+            members.coordinator.tell(Input::Offended { member: author, offence });
+        }
+    }
+
     fn queue(&self, shared: Shared) {
         let Some(members) = self.members.get() else { return };
         let intake = usize::from(shared.signed.stamp.author.0[0]) % INTAKES;
@@ -252,6 +282,7 @@ impl Inner {
     pub(crate) async fn receive(&self, shared: Shared) -> Option<Receipt> {
         let members = self.members.get()?;
         let signed = shared.signed.clone();
+        let author = signed.stamp.author;
         let receipt = members.exchange.receive(shared).await;
         match &receipt {
             Receipt::Newer(subject, confirmed_at) => members.announce_arrival(*subject, *confirmed_at),
@@ -260,7 +291,13 @@ impl Inner {
                 self.bury_here(scopes, *at).await;
             }
             Receipt::Said(said) if self.hear(said) => {}
-            Receipt::Said(_) | Receipt::Refused => self.counts.records_refused.add(),
+            Receipt::Said(_) => self.refute(members, author, Offence::Garbage),
+            Receipt::Untrue(offence) => self.refute(members, author, *offence),
+            Receipt::Refused => self.counts.records_refused.add(),
+            Receipt::Present(presence) => {
+                self.counts.presences.add();
+                self.hear_presence(author, presence.clone());
+            }
             Receipt::Known | Receipt::Unknown => {}
         }
         Some(receipt)

@@ -12,6 +12,7 @@ use crate::grants::Grants;
 use crate::insight::Sightings;
 use crate::landed::{How, Landed};
 use crate::members::{Members, Membership};
+use crate::presence::Attendance;
 use crate::stats::{Count, Counts, Stats};
 use crate::status::{LimitView, OriginView, PeerView, Readiness, Status};
 use crate::tags::Tags;
@@ -67,6 +68,7 @@ pub(crate) struct Inner {
     pub(crate) writes: Writes,
     pub(crate) early: Early,
     pub(crate) budgets: Budgets,
+    pub(crate) attendance: Attendance,
     pub(crate) formulas: Formulas,
     pub(crate) sightings: Sightings,
     pub(crate) changes: Changes,
@@ -111,6 +113,7 @@ impl Node {
             writes: Writes::default(),
             early: Early::default(),
             budgets: Budgets::default(),
+            attendance: Attendance::default(),
             formulas: Formulas::default(),
             sightings: Sightings::default(),
             changes: Changes::default(),
@@ -159,6 +162,7 @@ impl Node {
         stats.entries = usage.entries;
         stats.bytes = usage.bytes;
         stats.max_entries = usage.max_entries;
+        stats.fleet_size = inner.fleet_size();
         stats.uptime_seconds = inner.clock.now().since(inner.started).unwrap_or_default().as_secs();
         if let Some(members) = inner.members.get() {
             members.fill(&mut stats);

@@ -38,6 +38,8 @@ pub(crate) struct Counts {
     pub(crate) failures: Count,
     pub(crate) records_received: Count,
     pub(crate) records_refused: Count,
+    /// Of the records received, those that only tell that a member is there.
+    pub(crate) presences: Count,
     pub(crate) sync_rounds: Count,
     pub(crate) sync_records_pulled: Count,
     pub(crate) sync_records_given: Count,
@@ -54,6 +56,8 @@ pub struct Stats {
     pub listen_addrs: Vec<String>,
     /// Members connected at present.
     pub connected_peers: u64,
+    /// Members of the fleet, this node included: those connected, and those that have told lately that they are there.
+    pub fleet_size: u64,
     /// Requests to the API that were received: hits, misses, passed, stale and failed.
     pub requests: u64,
     /// Answered without a call of this node's: `local_hits` + `peer_hits`.
@@ -86,9 +90,11 @@ pub struct Stats {
     pub held_back: u64,
     /// Lookups that went to GitHub because the members did not answer in time.
     pub fail_opens: u64,
+    /// Times that a member was kept out for a while, for what no honest one does.
+    pub expulsions: u64,
     /// Requests that ended with an error of ghmesh's own (429, 502, 503, 504). A caller that breaks off is none.
     pub failures: u64,
-    /// Records that came from peers.
+    /// Records that came from peers, but those that only tell that a member is there.
     pub records_received: u64,
     /// Of those, refused: malformed, replayed, forged or from the future; by whichever way they came.
     pub records_refused: u64,
@@ -142,7 +148,7 @@ impl Counts {
         stats.spared = self.spared.get();
         stats.held_back = self.held_back.get();
         stats.failures = self.failures.get();
-        stats.records_received = self.records_received.get();
+        stats.records_received = self.records_received.get().saturating_sub(self.presences.get());
         stats.records_refused = self.records_refused.get();
         stats.sync_rounds = self.sync_rounds.get();
         stats.sync_records_pulled = self.sync_records_pulled.get();

@@ -21,6 +21,8 @@ pub struct PeerView {
     pub connected_seconds: u64,
     /// Whether it dialled this node.
     pub inbound: bool,
+    /// What it is used for: `good` (everything), `used_less` (its standbys decide in its place), `resting` (it is not asked).
+    pub standing: &'static str,
     /// Over what it is connected: `tcp` or `quic`.
     pub transport: &'static str,
 }
@@ -28,7 +30,7 @@ pub struct PeerView {
 /// How one way of finding members does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SourceView {
-    /// `static`, `dns`, `dnsaddr`, `remembered`, `mdns`, `kademlia`, `identify`, `inbound`.
+    /// `static`, `dns`, `dnsaddr`, `remembered`, `mdns`, `kademlia`, `dht`, `identify`, `presence`, `inbound`.
     pub name: &'static str,
     /// `off`, `good`, `quiet` (neither found anybody nor failed), `failing` (failed, and found nobody since).
     pub health: &'static str,
@@ -196,6 +198,7 @@ impl From<Peer> for PeerView {
             round_trip_ms: peer.round_trip.map(|took| took.as_secs_f64() * 1000.0),
             connected_seconds: peer.connected_at.elapsed().as_secs(),
             inbound: peer.inbound,
+            standing: ghmesh_fleet::Standing::Good.name(),
             transport: peer.transport.name(),
         }
     }

@@ -49,6 +49,7 @@ fn mesh_lines(status: &Value) -> Vec<(&'static str, String)> {
         ("mesh", mesh_text(status)),
         ("peer id", text(&stats["peer_id"]).to_owned()),
         ("peers", stats["connected_peers"].to_string()),
+        ("fleet", stats["fleet_size"].to_string()),
         ("strangers", strangers_text(status)),
         ("sharing", text(&status["sharing"]).to_owned()),
     ]
@@ -197,7 +198,11 @@ fn peers_text(peers: &Value) -> String {
         let round_trip = peer["round_trip_ms"].as_f64().map_or("–".to_owned(), |ms| format!("{ms:.1} ms"));
         let addresses = peer["addresses"].as_array().map(Vec::as_slice).unwrap_or_default();
         let addresses: Vec<_> = addresses.iter().filter_map(Value::as_str).collect();
-        format!("{}  {round_trip}  {}\n", text(&peer["peer_id"]), addresses.join(" "))
+        let standing = match peer["standing"].as_str() {
+            None | Some("good") => String::new(),
+            Some(standing) => format!("  {}", standing.replace('_', " ")),
+        };
+        format!("{}  {round_trip}  {}{standing}\n", text(&peer["peer_id"]), addresses.join(" "))
     };
     peers.iter().map(line).collect()
 }

@@ -146,7 +146,15 @@ impl Inner {
         for shared in records {
             useful |= match self.receive(shared).await {
                 Some(Receipt::Newer(..) | Receipt::Written(..)) => true,
-                Some(Receipt::Known | Receipt::Refused | Receipt::Said(_) | Receipt::Unknown) | None => false,
+                Some(
+                    Receipt::Known
+                    | Receipt::Refused
+                    | Receipt::Untrue(_)
+                    | Receipt::Said(_)
+                    | Receipt::Present(_)
+                    | Receipt::Unknown,
+                )
+                | None => false,
             };
         }
         useful
