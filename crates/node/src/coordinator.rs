@@ -308,7 +308,10 @@ impl Task {
             Output::Release { to, subject: Subject { key, fingerprint }, unshareable } => {
                 self.push(to, Request::Release { key, fingerprint, unshareable });
             }
-            Output::Expel { member, span } => tracing::warn!(%member, ?span, "a member misbehaves and is expelled"),
+            Output::Expel { member, span } => {
+                tracing::warn!(%member, ?span, "a member misbehaves and is expelled");
+                self.mesh.expel(member, span);
+            }
         }
     }
 

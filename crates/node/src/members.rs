@@ -184,6 +184,11 @@ impl Inner {
             }
             Event::Offended { member, offence } => {
                 tracing::debug!(%member, ?offence, "a member did what it should not");
+                let offence = match offence {
+                    ghmesh_mesh::Offence::Flood => Offence::Flood,
+                    ghmesh_mesh::Offence::Garbage => Offence::Garbage,
+                };
+                members.coordinator.tell(Input::Offended { member, offence });
             }
             Event::Asked { from, request, replier } => {
                 let node = self.clone();
