@@ -256,7 +256,7 @@ async fn a_record_for_a_credential_that_its_author_never_held_is_refused() {
             Some(Response::Have { records: vec![liar.forged(key, fingerprint)] })
         }
         Request::Deliver { .. } | Request::Release { .. } | Request::Body { .. } => Some(Response::Ok),
-        Request::Digest { .. } | Request::Pull { .. } => Some(Response::No),
+        Request::Digest { .. } | Request::Pull { .. } | Request::Renew { .. } => Some(Response::No),
     };
     beside(forge, SOON).await;
 }
@@ -271,7 +271,7 @@ async fn a_record_by_another_s_name_is_refused() {
             Some(Response::Have { records: vec![shared] })
         }
         Request::Deliver { .. } | Request::Release { .. } | Request::Body { .. } => Some(Response::Ok),
-        Request::Digest { .. } | Request::Pull { .. } => Some(Response::No),
+        Request::Digest { .. } | Request::Pull { .. } | Request::Renew { .. } => Some(Response::No),
     };
     beside(impersonate, SOON).await;
 }
@@ -374,7 +374,8 @@ async fn a_body_that_a_member_alters_is_not_served() {
             | Request::Deliver { .. }
             | Request::Release { .. }
             | Request::Digest { .. }
-            | Request::Pull { .. } => Response::No,
+            | Request::Pull { .. }
+            | Request::Renew { .. } => Response::No,
         })
     })
     .await;
@@ -408,7 +409,8 @@ async fn a_genuine_record_with_another_body_or_with_other_headers_is_refused() {
         | Request::Release { .. }
         | Request::Body { .. }
         | Request::Digest { .. }
-        | Request::Pull { .. } => Some(Response::No),
+        | Request::Pull { .. }
+        | Request::Renew { .. } => Some(Response::No),
     };
     beside(alter, SOON).await;
 }

@@ -97,8 +97,20 @@ async fn a_node_that_is_killed_gossips_again_within_a_second_over_tcp() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root, for network namespaces"]
+async fn a_node_that_is_killed_gossips_again_within_two_seconds_over_quic() {
+    ended_and_back(Over::Quic, End::Killed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root, for network namespaces"]
 async fn a_node_that_lost_power_gossips_again_within_a_second_over_tcp() {
     ended_and_back(Over::Tcp, End::PowerLost).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root, for network namespaces"]
+async fn a_node_that_lost_power_gossips_again_within_two_seconds_over_quic() {
+    ended_and_back(Over::Quic, End::PowerLost).await;
 }
 
 /// Stops a node for longer than the others wait for it, and measures from its first moment awake.
@@ -124,6 +136,12 @@ async fn suspended(over: Over) {
 #[ignore = "needs root, for network namespaces"]
 async fn a_node_that_was_suspended_gossips_again_over_tcp() {
     suspended(Over::Tcp).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root, for network namespaces"]
+async fn a_node_that_was_suspended_gossips_again_over_quic() {
+    suspended(Over::Quic).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

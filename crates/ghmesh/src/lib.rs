@@ -69,8 +69,7 @@ fn perform(cli: Cli) -> anyhow::Result<Exit> {
     };
     start_log(&loaded, role)?;
     match cli.command {
-        // The daemon drops the environment, with the secrets in it, as soon as it has chosen its own.
-        Command::Up(_) => runtime()?.block_on(commands::up::run(loaded, inputs.surroundings.environment)),
+        Command::Up(_) => runtime()?.block_on(commands::up::run(loaded, inputs)),
         command => {
             drop(inputs);
             runtime()?.block_on(ask(command, &loaded))

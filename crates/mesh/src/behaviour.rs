@@ -9,6 +9,7 @@ use crate::codec::{Frames, PROTOCOL};
 use crate::discreet::Discreet;
 use crate::interfaces::InterfacePolicy;
 use crate::metered::Metered;
+use crate::rings::MAX_RINGS;
 use ghmesh_model::limits::MAX_GOSSIP_BYTES;
 use ghmesh_seal::KeyRing;
 use libp2p::identity::Keypair;
@@ -35,6 +36,10 @@ const MAX_REQUEST_STREAMS: usize = 256;
 const PING: Duration = Duration::from_secs(2);
 /// A Kademlia query: a few round trips.
 const QUERY_LIMIT: Duration = Duration::from_secs(5);
+/// The same in every mesh: nobody sees it before the gate, and a secret that changes must not divide the table.
+const KADEMLIA: StreamProtocol = StreamProtocol::new("/ghmesh/kad/1");
+/// Topics of one member: its secrets' at once, and as many that it has dropped and has not said so. Beyond, it is not heard.
+const MAX_TOPICS: usize = 2 * MAX_RINGS;
 /// Between multicast queries, 300 s by default. One answer is heard by all, so the LAN sees about one query each interval.
 const MDNS_INTERVAL: Duration = Duration::from_secs(10);
 /// How long an answer to one counts.
@@ -53,8 +58,21 @@ const IDENTIFY_PER_SECOND: u32 = 16;
 /// joined.
 const KADEMLIA_PER_SECOND: u32 = 64;
 
-/// Gossipsub that takes subscriptions to this mesh's topics only.
-pub(crate) type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::WhitelistSubscriptionFilter>;
+/// Gossipsub that takes subscriptions to meshes' topics only, and few of each member.
+pub(crate) type Gossip =
+    gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::MaxCountSubscriptionFilter<Labels>>;
+
+/// Lets through what has the form of a mesh's topic. A member may subscribe to the topic of a secret that this node does not hold
+/// yet: it says so once, so it must be remembered.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Labels;
+
+impl gossipsub::TopicSubscriptionFilter for Labels {
+    fn can_subscribe(&mut self, topic: &gossipsub::TopicHash) -> bool {
+        let label = topic.as_str().strip_prefix("ghmesh/1/");
+        label.is_some_and(|label| label.len() == 32 && label.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    }
+}
 
 /// Those that decide about connections stand first: what they refuse, the others don't see.
 #[derive(NetworkBehaviour)]
@@ -89,7 +107,7 @@ pub(crate) fn build(
             Discreet::new(identify::Behaviour::new(identification(keypair)), interfaces.clone()),
             IDENTIFY_PER_SECOND,
         ),
-        kademlia: Metered::new(kademlia(local, &rings[0]), KADEMLIA_PER_SECOND),
+        kademlia: Metered::new(kademlia(local), KADEMLIA_PER_SECOND),
         mdns: mdns.into(),
     };
     (behaviour, error)
@@ -108,8 +126,11 @@ fn limits() -> connection_limits::ConnectionLimits {
 }
 
 fn gossip(rings: &[KeyRing]) -> Gossip {
-    let topics = rings.iter().map(|ring| topic(ring).hash()).collect();
-    let filter = gossipsub::WhitelistSubscriptionFilter(topics);
+    let filter = gossipsub::MaxCountSubscriptionFilter {
+        filter: Labels,
+        max_subscribed_topics: MAX_TOPICS,
+        max_subscriptions_per_request: 2 * MAX_TOPICS,
+    };
     let config = gossip_config().build().expect("the parameters are consistent");
     let mut gossip = Gossip::new_with_subscription_filter(gossipsub::MessageAuthenticity::Anonymous, config, filter)
         .expect("the authenticity fits the validation mode");
@@ -163,9 +184,8 @@ fn identification(keypair: &Keypair) -> identify::Config {
 
 /// Server mode always: in private networks the automatic mode stays client for ever. Peers come into the table by hand, and
 /// only after the gate. Nobody's records are kept: the table is all that is used.
-fn kademlia(local: PeerId, ring: &KeyRing) -> kad::Behaviour<MemoryStore> {
-    let protocol = StreamProtocol::try_from_owned(ring.kademlia_protocol().to_owned()).expect("it begins with a slash");
-    let mut config = kad::Config::new(protocol);
+fn kademlia(local: PeerId) -> kad::Behaviour<MemoryStore> {
+    let mut config = kad::Config::new(KADEMLIA);
     config
         .set_query_timeout(QUERY_LIMIT)
         .set_substreams_timeout(QUERY_LIMIT)

@@ -9,6 +9,7 @@
 
 use crate::connections::{End, Pass};
 use crate::identity::member_id;
+use crate::rings::Rings;
 use crate::status::OtherKind;
 use futures::{AsyncReadExt, AsyncWriteExt};
 use ghmesh_seal::{GATE_NONCE_BYTES, KeyRing, Role, Transcript, Transport};
@@ -18,7 +19,6 @@ use libp2p::core::muxing::{StreamMuxerBox, StreamMuxerExt, SubstreamBox};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -81,6 +81,9 @@ pub(crate) enum GateError {
     KeyType,
 }
 
+/// The leave to go on, and the keys of the secret that the peer has proved to hold.
+type Proved = (Pass, KeyRing);
+
 /// Who did not get in, or let nobody in, and why. The peer id is what the transport's handshake authenticated.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
@@ -93,8 +96,8 @@ pub(crate) struct Refusal {
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) local: PeerId,
-    /// The current mesh secret's first; the others are accepted from dialers while secrets rotate. Never empty.
-    pub(crate) rings: Arc<[KeyRing]>,
+    /// The current mesh secret's proves for a dialer; the others are accepted from dialers while secrets rotate.
+    pub(crate) rings: Rings,
     pub(crate) transport: Transport,
     /// Who decides between several connections to one member.
     pub(crate) pleas: mpsc::Sender<Plea>,
@@ -111,18 +114,20 @@ impl Gate {
         if peer == self.local {
             return Ok((peer, muxer));
         }
-        let pass = self.examine(peer, &mut muxer, endpoint.is_dialer()).await;
-        pass.map_err(|error| Refusal { peer, error })?.use_up();
+        let (pass, ring) =
+            self.examine(peer, &mut muxer, endpoint.is_dialer()).await.map_err(|error| Refusal { peer, error })?;
+        self.rings.prove(peer, ring.label());
+        pass.use_up();
         Ok((peer, muxer))
     }
 
-    async fn examine(&self, peer: PeerId, muxer: &mut StreamMuxerBox, dials: bool) -> Result<Pass, GateError> {
+    async fn examine(&self, peer: PeerId, muxer: &mut StreamMuxerBox, dials: bool) -> Result<Proved, GateError> {
         member_id(&peer).ok_or(GateError::KeyType)?;
         let exchange = self.exchange(peer, muxer, dials);
         tokio::time::timeout(LIMIT, exchange).await.map_err(|_| GateError::TimedOut)?
     }
 
-    async fn exchange(&self, peer: PeerId, muxer: &mut StreamMuxerBox, dials: bool) -> Result<Pass, GateError> {
+    async fn exchange(&self, peer: PeerId, muxer: &mut StreamMuxerBox, dials: bool) -> Result<Proved, GateError> {
         let stream = first_substream(muxer, dials).await?;
         if dials {
             let proved = AtomicBool::new(false);
@@ -138,12 +143,12 @@ impl Gate {
         listener: PeerId,
         mut stream: SubstreamBox,
         proved: &AtomicBool,
-    ) -> Result<Pass, GateError> {
+    ) -> Result<Proved, GateError> {
         let mine: [u8; GATE_NONCE_BYTES] = rand::random();
         send(&mut stream, &mine).await?;
         let theirs = receive::<GATE_NONCE_BYTES>(&mut stream).await?;
         let transcript = self.transcript(Role::Dialer, (mine, self.local), (theirs, listener));
-        let ring = self.rings.first().expect("a gate has at least one key ring");
+        let ring = self.rings.current();
         let pass = self.plead(listener, End::Dialer, &mut stream).await?;
         proved.store(true, Ordering::Relaxed);
         send(&mut stream, &ring.gate_proof(&transcript)).await?;
@@ -152,22 +157,23 @@ impl Gate {
             return Err(GateError::Stranger);
         }
         stream.close().await?;
-        Ok(pass)
+        Ok((pass, ring))
     }
 
-    async fn prove_second(&self, dialer: PeerId, mut stream: SubstreamBox) -> Result<Pass, GateError> {
+    async fn prove_second(&self, dialer: PeerId, mut stream: SubstreamBox) -> Result<Proved, GateError> {
         let mine: [u8; GATE_NONCE_BYTES] = rand::random();
         let theirs = receive::<GATE_NONCE_BYTES>(&mut stream).await?;
         let nonce_at = Instant::now();
         send(&mut stream, &mine).await?;
         let proof = receive_proof(dialer, &mut stream).await?;
         let transcript = self.transcript(Role::Dialer, (theirs, dialer), (mine, self.local));
-        let ring = self.rings.iter().find(|ring| ring.verify_gate(&transcript, &proof)).ok_or(GateError::Stranger)?;
+        let rings = self.rings.held();
+        let ring = rings.iter().find(|ring| ring.verify_gate(&transcript, &proof)).ok_or(GateError::Stranger)?;
         let pass = self.plead(dialer, End::Listener { nonce_at }, &mut stream).await?;
         send(&mut stream, &ring.gate_proof(&Transcript { role: Role::Listener, ..transcript })).await?;
         // A dropped stream would be reset; a closed one still delivers the proof.
         stream.close().await?;
-        Ok(pass)
+        Ok((pass, ring.clone()))
     }
 
     /// Asks whether the connection is wanted; tells the peer if it is not.

@@ -131,7 +131,8 @@ fn records_of(request: &Request) -> &[Shared] {
         | Request::Release { .. }
         | Request::Body { .. }
         | Request::Digest { .. }
-        | Request::Pull { .. } => &[],
+        | Request::Pull { .. }
+        | Request::Renew { .. } => &[],
     }
 }
 
@@ -141,7 +142,12 @@ fn records_in(response: &Response) -> &[Shared] {
         | Response::Lease { known: records, .. }
         | Response::Known { records }
         | Response::Pulled { records, .. } => records,
-        Response::Coming { .. } | Response::Body { .. } | Response::Digest { .. } | Response::Ok | Response::No => &[],
+        Response::Coming { .. }
+        | Response::Body { .. }
+        | Response::Digest { .. }
+        | Response::Ok
+        | Response::No
+        | Response::Proof { .. } => &[],
     }
 }
 

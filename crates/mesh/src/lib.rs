@@ -6,6 +6,7 @@
 //! - [`Identity`], [`Author`]: who this node is, and its signature under records.
 //! - [`start`], [`Mesh`], [`Event`]: the running mesh.
 //! - `gate`: a connection comes into being only between holders of one mesh secret.
+//! - `rings`, `renewal`: which secrets are held, while they change, and who proves anew.
 //! - `book`, `precedence`, `resolve`, `interfaces`: whom to dial, over what first, from all sources at once.
 //! - `rendezvous`: the public DHT, where members leave their addresses for others.
 //! - `antechamber`, `connections`, `exiles`: which connections there may be before the gate, which there are, and who is kept out.
@@ -33,8 +34,10 @@ mod others;
 mod precedence;
 mod rations;
 mod rendezvous;
+mod renewal;
 mod replay;
 mod resolve;
+mod rings;
 mod status;
 mod task;
 mod transport;
@@ -45,6 +48,7 @@ pub use identity::{Author, Fault as IdentityFault, Identity, IdentityError, Prov
 pub use interfaces::InterfacePolicy;
 pub use mesh::{AskError, Event, Full, Mesh, Remembered, Replier, StartError, start};
 pub use offences::Offence;
+pub use rings::MAX_RINGS;
 pub use status::{Counters, Health, Other, OtherKind, Peer, Source, SourceStatus, Status, Transport};
 
 #[cfg(test)]

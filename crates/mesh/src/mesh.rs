@@ -1,6 +1,6 @@
 //! The handle to a running mesh, and what it tells its owner.
 
-use crate::behaviour::{REQUEST_LIMIT, topic};
+use crate::behaviour::REQUEST_LIMIT;
 use crate::config::{Config, ConfigError};
 use crate::growth::Growth;
 use crate::identity::{Identity, peer_id};
@@ -8,16 +8,17 @@ use crate::letters;
 use crate::offences::Offence;
 use crate::rendezvous::{self, Pace};
 use crate::resolve::Resolving;
+use crate::rings::Rings;
 use crate::status::Status;
 use crate::task::{AskFailure, Blueprint, Command, Core};
 use crate::workers::{self, Intake};
 use ghmesh_model::MemberId;
 use ghmesh_model::wire::{Request, Response, Shared};
 use ghmesh_seal::KeyRing;
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, PeerId};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Events that wait for the owner. When full, records and requests are dropped (gossip is a hint, and an asker goes on
@@ -30,6 +31,8 @@ const OUTGOING: usize = 256;
 /// Peers of an earlier run that are dialled, and addresses of each.
 const MAX_REMEMBERED: usize = 200;
 const MAX_REMEMBERED_ADDRESSES: usize = 3;
+/// How long a question waits for a member to prove itself after a secret was dropped: some round trips.
+const PROOF_LIMIT: Duration = Duration::from_millis(250);
 /// How long [`start`] waits for the addresses that a listener gets. Binding itself fails at once or not.
 const LISTEN_LIMIT: Duration = Duration::from_secs(1);
 
@@ -170,7 +173,7 @@ pub enum StartError {
 #[derive(Clone, Debug)]
 pub struct Mesh {
     member: MemberId,
-    rings: Arc<[KeyRing]>,
+    rings: Rings,
     commands: mpsc::Sender<Command>,
     outgoing: mpsc::Sender<Shared>,
     status: watch::Receiver<Status>,
@@ -210,9 +213,8 @@ pub(crate) async fn start_tuned(
     tuning: Tuning,
 ) -> Result<(Mesh, mpsc::Receiver<Event>), StartError> {
     let plan = config.parse()?;
-    let rings: Arc<[KeyRing]> = rings.into();
-    let current = rings.first().ok_or(StartError::NoKeys)?;
-    tracing::debug!(peer = %identity.peer_id(), boot, label = current.label(), "starting the mesh");
+    let rings = Rings::new(rings).ok_or(StartError::NoKeys)?;
+    tracing::debug!(peer = %identity.peer_id(), boot, label = rings.current().label(), "starting the mesh");
     let (command_sender, commands) = mpsc::channel(COMMANDS);
     let (event_sender, events) = mpsc::channel(EVENTS);
     let (outgoing, to_seal) = mpsc::channel(OUTGOING);
@@ -242,14 +244,14 @@ pub(crate) async fn start_tuned(
     for target in plan.targets {
         tokio::spawn(crate::resolve::follow(target, tuning.resolving.clone(), weak.clone()));
     }
-    workers::spawn_outlet(current.clone(), topic(current).hash(), to_seal, command_sender.clone());
+    workers::spawn_outlet(rings.clone(), to_seal, command_sender.clone());
     tokio::spawn(crate::task::supervise(core, swarm));
     let mesh = Mesh { member: identity.member(), rings, commands: command_sender, outgoing, status };
     mesh.wait_for_listeners(listeners).await;
     Ok((mesh, events))
 }
 
-fn addresses_of(remembered: Vec<Remembered>) -> Vec<(Multiaddr, libp2p::PeerId)> {
+fn addresses_of(remembered: Vec<Remembered>) -> Vec<(Multiaddr, PeerId)> {
     let mut addresses = Vec::new();
     for Remembered { member, addresses: texts } in remembered.into_iter().take(MAX_REMEMBERED) {
         let Some(peer) = peer_id(&member) else { continue };
@@ -280,6 +282,31 @@ impl Mesh {
         self.status.borrow().clone()
     }
 
+    /// The keys of the secrets that are held. First those that are shared under now, which all connected members hold; the
+    /// order changes as these change theirs.
+    pub fn rings(&self) -> Arc<[KeyRing]> {
+        self.rings.by_lead()
+    }
+
+    /// The keys of this node's own secret.
+    pub fn current_ring(&self) -> KeyRing {
+        self.rings.current()
+    }
+
+    /// Takes these secrets' keys in place of all others: the current secret's first, then those that are accepted besides, at
+    /// most [`crate::MAX_RINGS`]. An empty list changes nothing.
+    ///
+    /// Members that hold one of these keep their connection; from others it is taken, within some seconds where a secret was
+    /// dropped in the course of things. `cut`: at once and from everybody, and nothing that was sealed with a dropped one is read
+    /// any more: who has seen a secret that leaked may be among them.
+    pub async fn change_rings(&self, rings: Vec<KeyRing>, cut: bool) {
+        let held = self.rings.held();
+        let dropped = held.iter().any(|held| !rings.iter().any(|ring| ring.label() == held.label()));
+        self.rings.change(rings, cut, Instant::now());
+        // A task that is gone has no connections.
+        let _ = self.commands.send(Command::Rings { cut, dropped }).await;
+    }
+
     /// Gossips a record, 384 in a row and 48 a second in the long run (members allow a little more). Its body is left out where the sealed message would exceed
     /// [`ghmesh_model::limits::MAX_GOSSIP_BYTES`]. That nobody is connected is no error.
     ///
@@ -298,11 +325,27 @@ impl Mesh {
         tokio::time::timeout(deadline.min(REQUEST_LIMIT), exchange).await.unwrap_or(Err(AskError::TimedOut))
     }
 
+    /// Whether a member can read what is sealed now. When a secret was dropped it has yet to prove that it holds another: who can't
+    /// would take a question for garbage.
+    async fn is_proved(&self, peer: PeerId) -> bool {
+        let asked_at = Instant::now();
+        while self.rings.awaits_proof(&peer) {
+            if asked_at.elapsed() > PROOF_LIMIT {
+                return false;
+            }
+            tokio::time::sleep(PROOF_LIMIT / 50).await;
+        }
+        true
+    }
+
     async fn exchange(&self, to: MemberId, request: Request) -> Result<Response, AskError> {
         let peer = peer_id(&to).ok_or(AskError::NotConnected)?;
-        let ring = self.rings.first().ok_or(AskError::Stopped)?;
+        if !self.is_proved(peer).await {
+            return Err(AskError::NotConnected);
+        }
+        let ring = self.rings.leading();
         let records = letters::record_count(&request);
-        let (id, sealed) = letters::seal_request(ring, request).map_err(|_| AskError::TooLarge)?;
+        let (id, sealed) = letters::seal_request(&ring, request).map_err(|_| AskError::TooLarge)?;
         let (answer, answered) = oneshot::channel();
         self.commands.try_send(Command::Ask { peer, sealed, records, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => AskError::Busy,
@@ -310,7 +353,7 @@ impl Mesh {
         })?;
         let ended = |_| if self.commands.is_closed() { AskError::Stopped } else { AskError::Closed };
         let sealed = answered.await.map_err(ended)?.map_err(AskError::from)?;
-        letters::open_response(ring, id, &sealed).map_err(|_| {
+        letters::open_response(&ring, id, &sealed).map_err(|_| {
             // What is lost here, as the task has too much to do, repeats itself.
             let _ = self.commands.try_send(Command::Offended { member: to, offence: Offence::Garbage });
             AskError::Unreadable

@@ -7,6 +7,7 @@
 mod dialling;
 mod events;
 mod requests;
+mod secrets;
 
 use crate::behaviour::{self, Behaviour};
 use crate::book::Book;
@@ -23,12 +24,12 @@ use crate::others::Others;
 use crate::rations::{Account, Rations};
 use crate::rendezvous::Met;
 use crate::resolve::{Resolved, Target};
+use crate::rings::Rings;
 use crate::status::{Counters, Peer, Source, Status};
 use crate::transport;
 use crate::workers::Gossiped;
 use futures::{FutureExt, StreamExt};
 use ghmesh_model::MemberId;
-use ghmesh_seal::KeyRing;
 use libp2p::core::transport::{ListenerId, TransportError};
 use libp2p::gossipsub::{MessageId, TopicHash};
 use libp2p::identity::Keypair;
@@ -76,6 +77,10 @@ pub(crate) enum Command {
     Respond { channel: ResponseChannel<Vec<u8>>, sealed: Vec<u8> },
     /// A gossip message was judged.
     Verdict { id: MessageId, forwarder: PeerId, verdict: Verdict },
+    /// The secrets have changed. `cut`: close everything. `dropped`: some are held no more.
+    Rings { cut: bool, dropped: bool },
+    /// A member wants to be shared with under the secret of this label.
+    Renewing { peer: PeerId, label: String },
     /// A member did what it should not.
     Offended { member: MemberId, offence: Offence },
     /// Keep a member out.
@@ -132,7 +137,7 @@ pub(crate) enum Verdict {
 /// What a swarm is built from, each time.
 pub(crate) struct Blueprint {
     pub(crate) keypair: Keypair,
-    pub(crate) rings: Arc<[KeyRing]>,
+    pub(crate) rings: Rings,
     /// Once bound, with the ports that were got.
     pub(crate) listen: Vec<Multiaddr>,
     pub(crate) mdns: bool,
@@ -166,6 +171,8 @@ struct Member {
     inbound: bool,
     /// Whether its subscription has arrived: before, gossip does not reach it.
     subscribed: bool,
+    /// What it is subscribed to: the secrets that it holds.
+    topics: BTreeSet<TopicHash>,
     round_trip: Option<Duration>,
     /// Where it says that it listens, and is seen.
     confirmed: Vec<Multiaddr>,
@@ -263,7 +270,7 @@ impl Core {
         let transport = transport::build(keypair, gate)?;
         #[cfg(test)]
         let transport = libp2p::Transport::boxed(crate::tests::cut::Cuttable::new(transport, local));
-        let (behaviour, error) = behaviour::build(keypair, rings, *mdns, interfaces);
+        let (behaviour, error) = behaviour::build(keypair, &rings.held(), *mdns, interfaces);
         if let Some(error) = error {
             tracing::warn!(%error, "members on the LAN cannot be looked for");
             self.book.error(Source::Mdns, error.to_string(), Instant::now());
@@ -488,6 +495,7 @@ impl<'a> Task<'a> {
                 self.swarm.close_connection(id);
             }
             self.listen_again();
+            self.retire(now);
             self.balance(now);
             self.let_waiting_in(now);
             self.tell_floods();
@@ -528,6 +536,8 @@ impl<'a> Task<'a> {
             Some(Command::Offended { member, offence }) => self.core.offended(member, offence),
             Some(Command::Expel { peer, span }) => self.expel(peer, span),
             Some(Command::Resolved(resolved)) => self.on_resolved(*resolved),
+            Some(Command::Rings { cut, dropped }) => self.on_rings(cut, dropped),
+            Some(Command::Renewing { peer, label }) => self.on_renewing(&peer, &label),
             Some(Command::Met(met)) => self.on_met(met),
             Some(Command::Stop(done)) => return Next::Stop(Some(done)),
             None => return Next::Stop(None),
@@ -623,6 +633,7 @@ impl Member {
             since: now,
             inbound,
             subscribed: false,
+            topics: BTreeSet::new(),
             round_trip: None,
             confirmed: Vec::new(),
             told: Vec::new(),

@@ -17,6 +17,7 @@ mod quic;
 mod requests;
 mod resilience;
 mod restart;
+mod rotation;
 mod strangers;
 
 pub(crate) use cluster::ring;

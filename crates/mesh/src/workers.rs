@@ -6,18 +6,20 @@
 //! - one task for each request of a member opens it, waits for the owner's answer, and seals that.
 
 use crate::allowance::{Allowances, Payer};
-use crate::behaviour::REQUEST_LIMIT;
+use crate::behaviour::{REQUEST_LIMIT, topic};
 use crate::letters::{self, Unanswerable};
 use crate::mesh::{Event, Replier};
 use crate::offences::Offence;
 use crate::rations::{Pace, Ration};
+use crate::renewal;
 use crate::replay::{Novelty, ReplayGuard};
+use crate::rings::Rings;
 use crate::status::Status;
 use crate::task::{Command, Verdict};
 use ghmesh_model::MemberId;
-use ghmesh_model::wire::{Response, Shared};
-use ghmesh_seal::KeyRing;
-use libp2p::gossipsub::{MessageId, TopicHash};
+use ghmesh_model::wire::{Request, Response, Shared};
+use libp2p::PeerId;
+use libp2p::gossipsub::MessageId;
 use libp2p::request_response::ResponseChannel;
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,14 +35,14 @@ pub(crate) const MAX_UNREAD_ONE: usize = INTAKE / 4;
 #[derive(Debug)]
 pub(crate) struct Gossiped {
     pub(crate) id: MessageId,
-    pub(crate) forwarder: libp2p::PeerId,
+    pub(crate) forwarder: PeerId,
     pub(crate) from: MemberId,
     pub(crate) sealed: Vec<u8>,
 }
 
 /// What the task that opens gossip messages owns.
 pub(crate) struct Intake {
-    rings: Arc<[KeyRing]>,
+    rings: Rings,
     local: MemberId,
     events: mpsc::Sender<Event>,
     status: watch::Receiver<Status>,
@@ -50,7 +52,7 @@ pub(crate) struct Intake {
 
 impl Intake {
     pub(crate) fn new(
-        rings: Arc<[KeyRing]>,
+        rings: Rings,
         local: MemberId,
         events: mpsc::Sender<Event>,
         status: watch::Receiver<Status>,
@@ -76,7 +78,7 @@ impl Intake {
     }
 
     fn take_in(&mut self, message: &Gossiped) -> Verdict {
-        let Ok(shared) = letters::open_gossip(&self.rings, &message.sealed) else {
+        let Ok(shared) = letters::open_gossip(&self.rings.openable(), &message.sealed) else {
             tracing::debug!(from = %message.from, "refused a gossip message that is not sealed or signed as it must be");
             return Verdict::Refused;
         };
@@ -105,20 +107,16 @@ impl Intake {
 }
 
 /// Starts the task that seals records for gossip. It ends with the last sender.
-pub(crate) fn spawn_outlet(
-    ring: KeyRing,
-    topic: TopicHash,
-    mut records: mpsc::Receiver<Shared>,
-    commands: mpsc::Sender<Command>,
-) {
+pub(crate) fn spawn_outlet(rings: Rings, mut records: mpsc::Receiver<Shared>, commands: mpsc::Sender<Command>) {
     tokio::spawn(async move {
         let pace = Pace::new(Instant::now());
         while let Some(shared) = records.recv().await {
+            let ring = rings.leading();
             let Ok(sealed) = letters::seal_gossip(&ring, shared) else {
                 tracing::warn!("a record is too large to be gossiped even without its body");
                 continue;
             };
-            if commands.send(Command::Publish { topic: topic.clone(), sealed }).await.is_err() {
+            if commands.send(Command::Publish { topic: topic(&ring).hash(), sealed }).await.is_err() {
                 return;
             }
             tokio::time::sleep(pace.wait(Instant::now())).await;
@@ -128,6 +126,7 @@ pub(crate) fn spawn_outlet(
 
 /// A member's request as it came, with the room that it occupies.
 pub(crate) struct Asked {
+    pub(crate) peer: PeerId,
     pub(crate) from: MemberId,
     pub(crate) sealed: Vec<u8>,
     pub(crate) channel: ResponseChannel<Vec<u8>>,
@@ -137,14 +136,15 @@ pub(crate) struct Asked {
 
 /// Answers one request.
 pub(crate) async fn serve(
-    rings: Arc<[KeyRing]>,
+    (rings, local): (Rings, PeerId),
     asked: Asked,
     events: mpsc::Sender<Event>,
     commands: mpsc::WeakSender<Command>,
 ) {
-    let Asked { from, sealed, channel, ration, permits } = asked;
+    let Asked { peer, from, sealed, channel, ration, permits } = asked;
     let may_send = |records| ration.records(records, Instant::now());
-    let (ring, id, request) = match letters::open_request(&rings, &sealed, may_send) {
+    let openable = rings.openable();
+    let (ring, id, request) = match letters::open_request(&openable, &sealed, may_send) {
         Ok(opened) => opened,
         Err(reason) => {
             tracing::debug!(%from, ?reason, "refused a request");
@@ -159,14 +159,17 @@ pub(crate) async fn serve(
             return;
         }
     };
-    let (answer, answered) = oneshot::channel();
-    // Where the owner is too busy, the replier is dropped, and the answer is "no".
-    let _ = events.try_send(Event::Asked { from, request, replier: Replier::new(answer) });
-    let response = match tokio::time::timeout(REQUEST_LIMIT, answered).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(_)) => Response::No,
-        // The asker has given up by now.
-        Err(_) => return,
+    let response = if let Request::Renew { nonce } = request {
+        if let Some(commands) = commands.upgrade() {
+            let _ = commands.send(Command::Renewing { peer, label: ring.label().to_owned() }).await;
+        }
+        renewal::answer(ring, peer, local, nonce)
+    } else {
+        // The asker has given up after this.
+        let Ok(response) = tokio::time::timeout(REQUEST_LIMIT, owners_answer(from, request, &events)).await else {
+            return;
+        };
+        response
     };
     let sealed = letters::seal_response(ring, id, response).or_else(|_| {
         tracing::warn!("a response is too large to be sent");
@@ -177,4 +180,11 @@ pub(crate) async fn serve(
         let _ = commands.send(Command::Respond { channel, sealed }).await;
     }
     drop(permits);
+}
+
+async fn owners_answer(from: MemberId, request: Request, events: &mpsc::Sender<Event>) -> Response {
+    let (answer, answered) = oneshot::channel();
+    // Where the owner is too busy, the replier is dropped, and the answer is "no".
+    let _ = events.try_send(Event::Asked { from, request, replier: Replier::new(answer) });
+    answered.await.unwrap_or(Response::No)
 }

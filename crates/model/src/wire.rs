@@ -348,6 +348,12 @@ pub enum Request {
         /// In the order in which they are wanted.
         wanted: Wanted,
     },
+    /// "Prove that you hold the secret that this is sealed with": asked when other secrets were dropped. `mesh` answers.
+    Renew {
+        /// Random.
+        #[serde(with = "serde_bytes")]
+        nonce: [u8; 32],
+    },
 }
 
 /// The answer to a [`Request`].
@@ -403,5 +409,14 @@ pub enum Response {
         records: Vec<Shared>,
         /// How many of those wanted, from the first, are done with: in these records, or no longer here.
         dealt: u32,
+    },
+    /// To [`Request::Renew`].
+    Proof {
+        /// Random.
+        #[serde(with = "serde_bytes")]
+        nonce: [u8; 32],
+        /// The gate's proof over both nonces and both ends of the connection.
+        #[serde(with = "serde_bytes")]
+        mac: [u8; 32],
     },
 }

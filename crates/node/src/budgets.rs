@@ -126,6 +126,11 @@ impl Budgets {
         waited
     }
 
+    /// The secrets have changed: credentials have other names, under which they are known once they are presented again.
+    pub(crate) fn forget_holders(&self) {
+        self.lock().holders.clear();
+    }
+
     fn hear(&self, said: &Said) -> Heard {
         let mut table = self.lock();
         match table.holders.get(&said.budget.fingerprint) {
@@ -260,13 +265,17 @@ impl Inner {
     /// A caller presents a credential: what members said of it counts from now on. Gives its fingerprint, where it may have one.
     fn present(&self, host: &str, credential: &Credential, account: LocalFingerprint) -> Option<Fingerprint> {
         self.origin.meet(host, account);
-        let ring = &self.members.get().filter(|_| credential.kind() == CredentialKind::Token)?.exchange.ring;
-        let fingerprint = Fingerprint(ring.fingerprint(credential.as_bytes()));
-        let now = self.clock.now();
-        for said in self.budgets.present(fingerprint, account, || ring.validation_key(credential.as_bytes())) {
-            self.origin.learn(&said.budget.host, account, &said.told(now));
-        }
-        Some(fingerprint)
+        let members = self.members.get().filter(|_| credential.kind() == CredentialKind::Token)?;
+        let (rings, now) = (members.exchange.keys.held(), self.clock.now());
+        let fingerprints = rings.iter().map(|ring| {
+            let fingerprint = Fingerprint(ring.fingerprint(credential.as_bytes()));
+            for said in self.budgets.present(fingerprint, account, || ring.validation_key(credential.as_bytes())) {
+                self.origin.learn(&said.budget.host, account, &said.told(now));
+            }
+            fingerprint
+        });
+        // All are presented; the first is what members know it by.
+        fingerprints.collect::<Vec<_>>().first().copied()
     }
 
     /// Tells members of a credential's limits, if that is due, and says whether they may use it too.

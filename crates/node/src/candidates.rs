@@ -70,12 +70,12 @@ impl Inner {
     /// What was fetched for other credentials, here or elsewhere.
     async fn borrowed(&self, read: &Read, kept: Option<&Kept>) -> Vec<Candidate> {
         let mut entries = self.store.known(&Group::Local(read.key));
-        let subject = self.subject(read);
-        if let Some(subject) = subject {
-            entries.extend(self.store.known(&Group::Wire(subject.key)));
+        let mut mine = vec![self.slot(read)];
+        for alias in self.aliases(read) {
+            entries.extend(self.store.known(&Group::Wire(alias.subject.key)));
+            mine.push(offer_slot(alias.subject));
         }
-        let mine = [Some(self.slot(read)), subject.map(offer_slot)];
-        entries.retain(|(slot, _)| !mine.contains(&Some(*slot)));
+        entries.retain(|(slot, _)| !mine.contains(slot));
         let entries = latest_of_each(entries, kept.map(|(entry, _)| entry.representation.cid));
         let bodies = tokio::time::timeout(PULL_PATIENCE, self.bodies_of(&entries)).await;
         let bodies =

@@ -9,19 +9,24 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     /// What to add to the boot-time clock to get the timeline, in milliseconds.
-    offset: u64,
+    offset: i64,
 }
 
 impl Clock {
     /// A timeline that starts at the wall clock's present time.
     pub fn start() -> Self {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, ghmesh_model::time::millis);
-        Clock { offset: wall.saturating_sub(boot_time()) }
+        Self::start_at(SystemTime::now())
+    }
+
+    /// A timeline that takes `wall` for the wall clock's present time: for what is to happen where that is wrong.
+    pub fn start_at(wall: SystemTime) -> Self {
+        let wall = wall.duration_since(UNIX_EPOCH).map_or(0, ghmesh_model::time::millis);
+        Clock { offset: signed(wall).saturating_sub(signed(boot_time())) }
     }
 
     /// The present moment.
     pub fn now(&self) -> Millis {
-        Millis(self.offset.saturating_add(boot_time()))
+        Millis(boot_time().saturating_add_signed(self.offset))
     }
 
     /// Completes at `deadline`; never where there is none.
@@ -36,6 +41,11 @@ impl Clock {
     pub fn function(self) -> Arc<dyn Fn() -> Millis + Send + Sync> {
         Arc::new(move || self.now())
     }
+}
+
+/// Milliseconds from 1970 to the year 292,000,000.
+fn signed(millis: u64) -> i64 {
+    i64::try_from(millis).unwrap_or(i64::MAX)
 }
 
 /// Milliseconds since boot, time in suspend included.
@@ -56,5 +66,11 @@ mod tests {
         let first = clock.now();
         assert!(u128::from(first.0).abs_diff(wall) < 1_000);
         assert!(clock.now() >= first);
+    }
+
+    #[test]
+    fn a_machine_whose_clock_stands_at_1970_has_a_timeline_too() {
+        let clock = Clock::start_at(UNIX_EPOCH);
+        assert!(clock.now().0 < 10_000, "it starts there, however long ago the machine was started");
     }
 }

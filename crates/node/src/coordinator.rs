@@ -265,9 +265,14 @@ impl Task {
                 Some(Answer::No)
             }
             Some(Response::No) => Some(Answer::No),
-            Some(Response::Body { .. } | Response::Digest { .. } | Response::Pulled { .. } | Response::Ok) | None => {
-                None
-            }
+            Some(
+                Response::Body { .. }
+                | Response::Digest { .. }
+                | Response::Pulled { .. }
+                | Response::Proof { .. }
+                | Response::Ok,
+            )
+            | None => None,
         };
         self.input(match answer {
             Some(answer) => Input::Answered { ask, answer },

@@ -6,6 +6,7 @@
 use crate::budgets::Said;
 use crate::candidates::latest_of_each;
 use crate::clock::Clock;
+use crate::keys::Keys;
 use crate::presented::Presented;
 use bytes::Bytes;
 use ghmesh_fleet::Subject;
@@ -44,12 +45,19 @@ pub(crate) enum Receipt {
     Refused,
 }
 
+/// A key and a credential as holders of one mesh secret know them, and that secret's keys.
+#[derive(Clone, Debug)]
+pub(crate) struct Alias {
+    pub(crate) subject: Subject,
+    ring: KeyRing,
+}
+
 /// One mesh's keys and this node's pen, beside the store. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Exchange {
     pub(crate) store: Store,
     pub(crate) origin: Origin,
-    pub(crate) ring: KeyRing,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) author: Arc<Author>,
     pub(crate) mesh: Mesh,
     pub(crate) clock: Clock,
@@ -60,11 +68,28 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// A key and a credential as the mesh knows them.
-    pub(crate) fn subject(&self, key: &CacheKey, credential: &Credential) -> Subject {
-        let fingerprint = Fingerprint(self.ring.fingerprint(credential.as_bytes()));
-        self.presented.note(fingerprint, || self.ring.validation_key(credential.as_bytes()));
-        Subject { key: WireKey(self.ring.wire_key(&key.0)), fingerprint }
+    /// A key and a credential as they are shared.
+    pub(crate) fn alias(&self, key: &CacheKey, credential: &Credential) -> Alias {
+        self.alias_under(self.keys.leading(), key, credential)
+    }
+
+    /// All under which something of theirs may be stored here, the one above first: while secrets roll, members share under
+    /// different ones.
+    pub(crate) fn aliases(&self, key: &CacheKey, credential: &Credential) -> Vec<Alias> {
+        let rings = self.keys.known(self.clock.now());
+        rings.into_iter().map(|ring| self.alias_under(ring, key, credential)).collect()
+    }
+
+    fn alias_under(&self, ring: KeyRing, key: &CacheKey, credential: &Credential) -> Alias {
+        let fingerprint = Fingerprint(ring.fingerprint(credential.as_bytes()));
+        self.presented.note(fingerprint, || ring.validation_key(credential.as_bytes()));
+        Alias { subject: Subject { key: WireKey(ring.wire_key(&key.0)), fingerprint }, ring }
+    }
+
+    /// Whether records speak of this key under a secret that is held now.
+    pub(crate) fn is_of_now(&self, attestation: &Attestation, key: &CacheKey) -> bool {
+        let Ok(Record::Stored(Stored { validation, .. })) = attestation.stored.record() else { return false };
+        self.keys.held().iter().any(|ring| ring.wire_key(&key.0) == validation.key.0)
     }
 
     /// Whether records speak of `subject` under this mesh's present keys; after a new secret they don't.
@@ -87,9 +112,9 @@ impl Exchange {
     // Telling.
 
     /// Signs a `Stored` record of an entry that this node just got from the origin.
-    pub(crate) fn attest(&self, subject: Subject, credential: &Credential, entry: &Entry) -> Attestation {
+    pub(crate) fn attest(&self, alias: &Alias, credential: &Credential, entry: &Entry) -> Attestation {
         let stamp = self.author.stamp();
-        let validation = self.validation(subject, credential, entry, stamp, &entry.representation.headers);
+        let validation = self.validation(alias, credential, entry, stamp, &entry.representation.headers);
         // What the body adds to the scopes is for each node to see for itself.
         let scopes = entry.scopes.iter().take(limits::MAX_SCOPES).copied().collect();
         let stored = Stored { representation: entry.representation.clone(), validation, scopes };
@@ -99,19 +124,19 @@ impl Exchange {
     /// Signs a `Revalidated` record that extends `earlier`.
     pub(crate) fn attest_again(
         &self,
-        subject: Subject,
+        alias: &Alias,
         credential: &Credential,
         entry: &Entry,
         earlier: Attestation,
     ) -> Attestation {
         let stamp = self.author.stamp();
-        let validation = self.validation(subject, credential, entry, stamp, &[]);
+        let validation = self.validation(alias, credential, entry, stamp, &[]);
         Attestation { revalidated: Some(self.author.sign(stamp, &Record::Revalidated(validation))), ..earlier }
     }
 
     fn validation(
         &self,
-        subject: Subject,
+        Alias { subject, ring }: &Alias,
         credential: &Credential,
         entry: &Entry,
         stamp: Stamp,
@@ -125,7 +150,7 @@ impl Exchange {
             mac: Vec::new(),
         };
         let input = validation.mac_input(&stamp, headers);
-        validation.mac = self.ring.validation_mac(credential.as_bytes(), &input).to_vec();
+        validation.mac = ring.validation_mac(credential.as_bytes(), &input).to_vec();
         validation
     }
 
@@ -173,7 +198,10 @@ impl Exchange {
     }
 
     fn records_of(&self, entry: &Entry, body: Option<Bytes>, max_age: Duration) -> Option<Vec<Shared>> {
-        let age = entry.age(self.clock.now()).filter(|age| *age < max_age)?;
+        let now = self.clock.now();
+        // What is from before a restart may be older than this node's clock says.
+        let confirmed_at = self.confirmed_at(millis(entry.age(now)?), entry.origin_date);
+        let age = now.since(confirmed_at).filter(|age| *age < max_age)?;
         let attestation = entry.attestation.as_ref()?;
         let age_ms = millis(age);
         let stored = Shared { signed: attestation.stored.clone(), age_ms, body: inline(body.as_ref()) };
@@ -309,21 +337,23 @@ impl Exchange {
     /// response's `Date`, whatever a member claims.
     pub(crate) fn confirmed_at(&self, age_ms: u64, origin_date: u64) -> Millis {
         let now = self.clock.now();
-        let date = Millis(origin_date.saturating_mul(1000)).after(DATE_STEP);
-        let by_date = self.github_now().since(date).unwrap_or_default();
+        let date = latest_of_date(origin_date);
+        // Before this node has heard from the origin its own clock tells, less what it may be ahead.
+        let github_now = self.origin.github_time(&self.authority, now).unwrap_or(now.before(DATE_TOLERANCE));
+        let by_date = github_now.since(date).unwrap_or_default();
         now.before(by_date.max(Duration::from_millis(age_ms)))
     }
 
     // Trusting.
 
     /// Whether who holds `credential` made the validations behind this offer: the one thing that makes it usable.
-    pub(crate) fn vouched(&self, subject: Subject, credential: &Credential, entry: &Entry) -> bool {
+    pub(crate) fn vouched(alias: &Alias, credential: &Credential, entry: &Entry) -> bool {
         let Some(attestation) = &entry.attestation else { return false };
         let Ok(Record::Stored(stored)) = attestation.stored.record() else { return false };
         let stored_holds = stored.representation == entry.representation
-            && self.made_by(subject, credential, entry, &stored.validation, &attestation.stored, Some(&stored));
+            && alias.is_made_by(credential, entry, &stored.validation, &attestation.stored, Some(&stored));
         let revalidated_holds = attestation.revalidated.as_ref().is_none_or(|signed| match signed.record() {
-            Ok(Record::Revalidated(validation)) => self.made_by(subject, credential, entry, &validation, signed, None),
+            Ok(Record::Revalidated(validation)) => alias.is_made_by(credential, entry, &validation, signed, None),
             Ok(
                 Record::Stored(_)
                 | Record::Invalidated(_)
@@ -335,10 +365,12 @@ impl Exchange {
         });
         stored_holds && revalidated_holds
     }
+}
 
-    fn made_by(
+impl Alias {
+    /// Whether a holder of `credential` made this validation of the entry.
+    fn is_made_by(
         &self,
-        subject: Subject,
         credential: &Credential,
         entry: &Entry,
         validation: &Validation,
@@ -347,12 +379,17 @@ impl Exchange {
     ) -> bool {
         let headers = stored.map_or(&[][..], |stored| &stored.representation.headers);
         let input = validation.mac_input(&signed.stamp, headers);
-        validation.key == subject.key
-            && validation.fingerprint == subject.fingerprint
+        validation.key == self.subject.key
+            && validation.fingerprint == self.subject.fingerprint
             && validation.cid == entry.representation.cid
             && validation.origin_date <= entry.origin_date
             && self.ring.verify_validation(credential.as_bytes(), &input, &validation.mac)
     }
+}
+
+/// The latest moment of the origin's clock that this `Date`, in seconds, stands for.
+pub(crate) fn latest_of_date(origin_date: u64) -> Millis {
+    Millis(origin_date.saturating_mul(1000)).after(DATE_STEP)
 }
 
 /// Where a subject's offer is stored.

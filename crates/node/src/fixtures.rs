@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use crate::exchange::Exchange;
+use crate::exchange::{Alias, Exchange};
 use crate::node::Inner;
 use crate::{Clock, Config, Membership, Node};
 use ghmesh_fleet::Subject;
@@ -26,8 +26,8 @@ pub(crate) async fn membership(bootstrap: Vec<String>) -> Membership {
     let author = Arc::new(Author::new(&identity, 1));
     let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
     let config = ghmesh_mesh::Config { listen, bootstrap, ..ghmesh_mesh::Config::default() };
-    let (mesh, events) = ghmesh_mesh::start(config, identity, vec![ring.clone()], 1, Vec::new()).await.unwrap();
-    Membership { mesh, events, ring, author }
+    let (mesh, events) = ghmesh_mesh::start(config, identity, vec![ring], 1, Vec::new()).await.unwrap();
+    Membership { mesh, events, author }
 }
 
 /// Waits until `check` gives something, for at most a minute.
@@ -121,7 +121,11 @@ impl Bench {
     }
 
     pub(crate) fn subject(&self, read: &Read) -> Subject {
-        self.inner().subject(read).unwrap()
+        self.alias(read).subject
+    }
+
+    pub(crate) fn alias(&self, read: &Read) -> Alias {
+        self.inner().alias(read).unwrap()
     }
 
     /// Another member of the same mesh, with its own pen.
@@ -132,7 +136,7 @@ impl Bench {
     /// What a member that just fetched `body` for `read` tells of it.
     pub(crate) fn told(&self, read: &Read, entry: &Entry, body: &[u8]) -> Shared {
         let peer = self.peer();
-        let attestation = peer.attest(self.subject(read), &read.credential, entry);
+        let attestation = peer.attest(&self.alias(read), &read.credential, entry);
         let age_ms = self.now().since(entry.confirmed_at).map_or(0, ghmesh_model::time::millis);
         Shared { signed: attestation.stored, age_ms, body: Some(body.to_vec()) }
     }

@@ -1,6 +1,6 @@
 //! What this node holds for a caller: its own entry, or a peer's offer that the caller's credential vouches for.
 
-use crate::exchange::offer_slot;
+use crate::exchange::{self, Alias, Exchange, offer_slot};
 use crate::insight::Insight;
 use crate::landed::How;
 use crate::node::Inner;
@@ -32,17 +32,24 @@ impl Inner {
     /// How the mesh knows what a caller asks for. `None` where it must not know: the mesh is off or not ready, the
     /// credential could be guessed from its fingerprint, or the request has a secret.
     pub(crate) fn subject(&self, read: &Read) -> Option<Subject> {
-        let members = self.members.get()?;
-        let shared = match read.credential.kind() {
-            CredentialKind::Token | CredentialKind::Anonymous => true,
-            CredentialKind::Private => false,
-        };
-        shared.then(|| members.exchange.subject(&read.key, self.identity(read)))
+        self.alias(read).map(|alias| alias.subject)
+    }
+
+    /// The same, with the keys under which it is shared.
+    pub(crate) fn alias(&self, read: &Read) -> Option<Alias> {
+        let members = self.members.get().filter(|_| is_shared(read))?;
+        Some(members.exchange.alias(&read.key, self.identity(read)))
+    }
+
+    /// All names under which members may have told of it, the one that is shared under first.
+    pub(crate) fn aliases(&self, read: &Read) -> Vec<Alias> {
+        let members = self.members.get().filter(|_| is_shared(read));
+        members.map(|members| members.exchange.aliases(&read.key, self.identity(read))).unwrap_or_default()
     }
 
     /// The newest that is held for this caller, fresh or not.
     pub(crate) fn held(&self, read: &Read) -> Option<Held> {
-        let own = self.store.entry(&self.slot(read));
+        let own = self.store.entry(&self.slot(read)).map(|own| self.aged(read, own));
         let verdict = own.as_ref().map_or(Verdict::MustRevalidate, |own| self.verdict(read, own));
         let offer = if verdict == Verdict::Fresh { None } else { self.vouched_offer(read, own.as_deref()) };
         let (entry, how, verdict) = match offer {
@@ -59,17 +66,24 @@ impl Inner {
     /// A peer's offer that is newer than the caller's own entry and was made by a holder of the caller's credential. Its
     /// scopes are this node's own: no member says which writes concern it.
     fn vouched_offer(&self, read: &Read, own: Option<&Entry>) -> Option<Arc<Entry>> {
-        let subject = self.subject(read)?;
-        let offer = self.store.entry(&offer_slot(subject)).filter(|offer| offer.source == Source::Peer)?;
-        let newer = own.is_none_or(|own| offer.confirmed_at > own.confirmed_at);
-        let vouched = newer && self.is_vouched(read, subject, &offer);
-        vouched.then(|| Arc::new(Entry { scopes: read.scopes(), ..(*offer).clone() }))
+        let newer = |offer: &Entry| own.is_none_or(|own| offer.confirmed_at > own.confirmed_at);
+        let offer = self.latest_offer(read, |offer| offer.source == Source::Peer && newer(offer))?;
+        Some(Arc::new(Entry { scopes: read.scopes(), ..(*offer).clone() }))
     }
 
-    fn is_vouched(&self, read: &Read, subject: Subject, offer: &Entry) -> bool {
-        let Some(members) = self.members.get() else { return false };
+    /// Of the offers that are `wanted` and that the caller's credential vouches for the one confirmed last.
+    fn latest_offer(&self, read: &Read, wanted: impl Fn(&Entry) -> bool) -> Option<Arc<Entry>> {
+        let offers = self.aliases(read).into_iter().filter_map(|alias| {
+            let offer = self.aged(read, self.store.entry(&offer_slot(alias.subject))?);
+            let offer = Some(offer).filter(|offer| wanted(offer))?;
+            self.is_vouched(read, &alias, &offer).then_some(offer)
+        });
+        offers.max_by_key(|offer| offer.confirmed_at)
+    }
+
+    fn is_vouched(&self, read: &Read, alias: &Alias, offer: &Entry) -> bool {
         storable::is_acceptable(read, &offer.representation.headers)
-            && members.exchange.vouched(subject, self.identity(read), offer)
+            && Exchange::vouched(alias, self.identity(read), offer)
     }
 
     /// What may be done with an entry: policy's verdict, if there was no write and no refusal since.
@@ -79,6 +93,22 @@ impl Inner {
             return Verdict::MustRevalidate;
         }
         freshness::verdict(read, &self.config.freshness, entry, self.clock.now())
+    }
+
+    /// An entry as old as it is at least by GitHub's clock. Only those from before this start are looked at: the wall clock may have
+    /// been set meanwhile, by less than this node was away, and nothing else here can tell.
+    fn aged(&self, read: &Read, entry: Arc<Entry>) -> Arc<Entry> {
+        if entry.confirmed_at >= self.started {
+            return entry;
+        }
+        let now = self.clock.now();
+        let Some(github_now) = self.origin.github_time(&read.target.authority, now) else { return entry };
+        let by_date = github_now.since(exchange::latest_of_date(entry.origin_date)).unwrap_or_default();
+        let confirmed_at = now.before(by_date);
+        if confirmed_at >= entry.confirmed_at {
+            return entry;
+        }
+        Arc::new(Entry { confirmed_at, ..(*entry).clone() })
     }
 
     /// The oldest confirmation that this caller takes from a member.
@@ -117,10 +147,16 @@ impl Inner {
     /// Stores what a member answered as an offer and gives it if the caller's credential vouches for it.
     pub(crate) async fn take(&self, read: &Read, records: Vec<Shared>) -> Option<Arc<Entry>> {
         let members = self.members.get()?;
-        let subject = self.subject(read)?;
         self.receive_pulled(members, records).await;
-        let offer = self.store.entry(&offer_slot(subject))?;
-        self.is_vouched(read, subject, &offer).then_some(offer)
+        self.latest_offer(read, |_| true)
+    }
+}
+
+/// Whether members may know what is asked for: not by a credential that could be guessed from its fingerprint.
+fn is_shared(read: &Read) -> bool {
+    match read.credential.kind() {
+        CredentialKind::Token | CredentialKind::Anonymous => true,
+        CredentialKind::Private => false,
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::bodies::{self, Pulled};
 use crate::coordinator::{Coordinator, OnHand};
 use crate::exchange::{Exchange, Receipt};
+use crate::keys::Keys;
 use crate::node::Inner;
 use crate::stats::Stats;
 use crate::status::{OtherView, PeerView, SourceView};
@@ -13,7 +14,6 @@ use ghmesh_fleet::{Input, Offence, Subject};
 use ghmesh_mesh::{Author, Event, Mesh, Replier};
 use ghmesh_model::wire::{Request, Response, Shared};
 use ghmesh_model::{Entry, MemberId, Millis, limits};
-use ghmesh_seal::KeyRing;
 use ghmesh_store::RememberedPeer;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -28,14 +28,12 @@ const INTAKE_RECORDS: usize = 256;
 /// How long a member may take to receive what it may have missed.
 const PUSH_DEADLINE: Duration = Duration::from_secs(5);
 
-/// A mesh that was started, with the keys that it was started with.
+/// A mesh that was started.
 pub struct Membership {
     /// The swarm.
     pub mesh: Mesh,
     /// What it tells.
     pub events: mpsc::Receiver<Event>,
-    /// The keys derived from the mesh secret.
-    pub ring: KeyRing,
     /// This node's pen.
     pub author: Arc<Author>,
 }
@@ -53,11 +51,13 @@ pub(crate) struct Members {
 impl Members {
     /// Starts to listen to a mesh.
     pub(crate) fn join(node: &Arc<Inner>, membership: Membership) {
-        let Membership { mesh, events, ring, author } = membership;
+        let Membership { mesh, events, author } = membership;
+        let held = mesh.clone();
+        let keys = Keys::new(move || held.rings(), node.config.freshness.proof_ttl);
         let exchange = Exchange {
             store: node.store.clone(),
             origin: node.origin.clone(),
-            ring,
+            keys: Arc::new(keys),
             author,
             mesh: mesh.clone(),
             clock: node.clock,
@@ -124,6 +124,20 @@ impl Members {
     /// The connected members.
     pub(crate) fn peers(&self) -> Vec<PeerView> {
         self.exchange.mesh.status().peers.into_iter().map(PeerView::from).collect()
+    }
+
+    /// The label of this node's own secret.
+    pub(crate) fn label(&self) -> String {
+        self.exchange.mesh.current_ring().label().to_owned()
+    }
+
+    /// Those of the secrets that are accepted besides.
+    pub(crate) fn accepted_labels(&self) -> Vec<String> {
+        let own = self.label();
+        let mut labels: Vec<String> = self.exchange.keys.held().iter().map(|ring| ring.label().to_owned()).collect();
+        labels.retain(|label| *label != own);
+        labels.sort();
+        labels
     }
 
     /// Who was turned away at the gate.
@@ -274,6 +288,8 @@ impl Inner {
                 members.coordinator.tell(Input::Released { from, subject, unshareable });
                 replier.reply(Response::Ok);
             }
+            // The mesh itself answers these.
+            Request::Renew { .. } => {}
             Request::Body { cid, offset } => {
                 let store = self.store.clone();
                 let part = move || store.body_part(&cid, offset, limits::CHUNK_BYTES as usize);

@@ -18,14 +18,14 @@ use crate::tags::Tags;
 use crate::tombstones::Tombstones;
 use crate::writes::Writes;
 use bytes::Bytes;
-use ghmesh_model::{Entry, LocalFingerprint, Millis};
+use ghmesh_model::{Entry, LocalFingerprint, Millis, Scope};
 use ghmesh_origin::{Body, Origin};
 use ghmesh_policy::answer::{self, HitKind};
 use ghmesh_policy::{Credential, Freshness, Origins, Read, Sharing, Verdict};
 use ghmesh_store::Store;
 use http::{HeaderMap, Response};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -76,6 +76,8 @@ pub(crate) struct Inner {
     pub(crate) members: OnceLock<Members>,
     /// Set where the mesh could not be started: why.
     pub(crate) mesh_failure: OnceLock<String>,
+    /// What is wrong with secrets that were to take the place of those in force.
+    pub(crate) secret_problem: Mutex<Option<String>>,
 }
 
 impl fmt::Debug for Node {
@@ -89,12 +91,16 @@ impl Node {
     /// that store and origin were given.
     pub fn new(config: Config, clock: Clock, store: Store, origin: Origin) -> Self {
         let (denied, buried): (Vec<_>, Vec<_>) = store.tombstones().into_iter().partition(denials::is_denial);
-        let denials = Denials::new(denied, config.freshness.proof_ttl);
-        let tombstones = Tombstones::new(buried, config.freshness.proof_ttl);
+        // Those from a time to come are from before the clock was set back. What was confirmed before then is not shown, as its age is
+        // unknown; what is confirmed from now on came after them.
+        let started = clock.now();
+        let past = |stones: Vec<(Scope, Millis)>| stones.into_iter().map(move |(scope, at)| (scope, at.min(started)));
+        let denials = Denials::new(past(denied), config.freshness.proof_ttl);
+        let tombstones = Tombstones::new(past(buried), config.freshness.proof_ttl);
         Node(Arc::new(Inner {
             config,
             clock,
-            started: clock.now(),
+            started,
             store,
             origin,
             counts: Counts::default(),
@@ -112,6 +118,7 @@ impl Node {
             everybody: Credential::everybody(),
             members: OnceLock::new(),
             mesh_failure: OnceLock::new(),
+            secret_problem: Mutex::default(),
         }))
     }
 
@@ -171,7 +178,9 @@ impl Node {
             version: env!("CARGO_PKG_VERSION"),
             mesh: self.mesh_state(),
             mesh_failure: self.0.mesh_failure.get().cloned(),
-            mesh_label: members.map(|members| members.exchange.ring.label().to_owned()),
+            mesh_label: members.map(Members::label),
+            accepted_labels: members.map(Members::accepted_labels).unwrap_or_default(),
+            secret_problem: self.0.secret_problem.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             sharing: self.0.config.sharing.name(),
             adaptive: self.0.config.freshness.adaptive,
             changes: self.0.changes.views(),

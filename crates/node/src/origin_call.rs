@@ -180,8 +180,8 @@ impl Inner {
         if let Err(error) = self.store.remove(self.slot(read)).await {
             tracing::warn!(%error, "an entry that its credential may no longer read could not be removed");
         }
-        if let Some(subject) = self.subject(read) {
-            let _ = self.store.remove(crate::exchange::offer_slot(subject)).await;
+        for alias in self.aliases(read) {
+            let _ = self.store.remove(crate::exchange::offer_slot(alias.subject)).await;
         }
     }
 
@@ -262,7 +262,7 @@ impl Inner {
     ) -> Entry {
         let read = call.read;
         let etag = self.tags.noted(self, read, &representation, body, etag);
-        let origin_date = self.origin_date(headers);
+        let origin_date = self.origin_date(&read.target.authority, headers);
         let insight = Insight::of(read, &representation, body, origin_date);
         self.note_versions(read, &insight, call.sent_at).await;
         if let Some((kept, _)) = &call.kept {
@@ -312,20 +312,20 @@ impl Inner {
         if shareable {
             self.share_later(read);
         }
-        let members = self.members.get().filter(|_| shareable).zip(self.subject(read));
-        if let Some((members, subject)) = members {
+        let members = self.members.get().filter(|_| shareable).zip(self.alias(read));
+        if let Some((members, alias)) = &members {
             let exchange = &members.exchange;
             // Records from before a new secret, or from another mesh, mean nothing to this one.
-            entry.attestation = Some(match earlier.filter(|earlier| exchange.concerns(earlier, subject)) {
-                Some(earlier) => exchange.attest_again(subject, self.identity(read), &entry, earlier),
-                None => exchange.attest(subject, self.identity(read), &entry),
+            entry.attestation = Some(match earlier.filter(|earlier| exchange.concerns(earlier, alias.subject)) {
+                Some(earlier) => exchange.attest_again(alias, self.identity(read), &entry, earlier),
+                None => exchange.attest(alias, self.identity(read), &entry),
             });
         }
         let own = self.store.put(self.slot(read), entry.clone(), Some(body.clone()));
         let offer = async {
-            match members {
-                Some((_, subject)) => {
-                    self.store.put(crate::exchange::offer_slot(subject), entry.clone(), Some(body.clone())).await
+            match &members {
+                Some((_, alias)) => {
+                    self.store.put(crate::exchange::offer_slot(alias.subject), entry.clone(), Some(body.clone())).await
                 }
                 None => Ok(()),
             }
@@ -344,8 +344,11 @@ impl Inner {
         (Arc::new(entry), stored)
     }
 
-    fn origin_date(&self, headers: &HeaderMap) -> u64 {
-        storable::origin_date(headers).unwrap_or_else(|| self.clock.now().0 / 1000)
+    /// Where an answer has no `Date`: the origin's time by others of its answers, as nodes' clocks differ.
+    fn origin_date(&self, authority: &str, headers: &HeaderMap) -> u64 {
+        let now = self.clock.now();
+        let by_others = || self.origin.github_time(authority, now).unwrap_or(now).0 / 1000;
+        storable::origin_date(headers).unwrap_or_else(by_others)
     }
 
     /// No answer: an expired entry if one may stand in, else the failure.

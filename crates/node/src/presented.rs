@@ -26,6 +26,11 @@ impl Presented {
         keys.insert(fingerprint, key());
     }
 
+    /// Forgets all, until they are presented again.
+    pub(crate) fn clear(&self) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Whether a validation for `fingerprint` may be true: its MAC is right, or nobody here can tell.
     pub(crate) fn believes(&self, fingerprint: Fingerprint, input: &[u8], mac: &[u8]) -> bool {
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);

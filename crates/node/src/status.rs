@@ -151,6 +151,10 @@ pub struct Status {
     pub mesh_failure: Option<String>,
     /// The mesh's label: the same on all nodes that share a secret and a cluster name. Tells nothing of the secret.
     pub mesh_label: Option<String>,
+    /// The labels of secrets that are accepted besides.
+    pub accepted_labels: Vec<String>,
+    /// Why secrets that were to take the place of those in force can't.
+    pub secret_problem: Option<String>,
     /// Whom a body may serve: `proof`, `credential` or `mesh`.
     pub sharing: &'static str,
     /// The totals.

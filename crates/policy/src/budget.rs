@@ -36,7 +36,7 @@ const WINDOW_STEP_SECONDS: u64 = 30;
 const BELIEVED_FOR: Duration = Duration::from_secs(3600);
 
 /// How much further than the longest window a member's reset may lie: clocks that have not heard from GitHub are that wrong.
-const RESET_TOLERANCE_SECONDS: u64 = 300;
+const RESET_TOLERANCE_SECONDS: u64 = 900;
 
 /// How long members' words alone hold something back before one request goes out to see, a random half as long again at most.
 /// GitHub's usual `Retry-After` is a minute: a true one is waited out.

@@ -25,6 +25,9 @@ pub enum Role {
     Dialer,
     /// The end that accepted it.
     Listener,
+    /// The end of a connection that stands, asked to prove itself anew after secrets were dropped. Who asks stands in the dialer's
+    /// place, and TCP in the transport's, whatever the connection runs over.
+    Renewer,
 }
 
 /// One connection, seen the same way from both ends.
@@ -56,6 +59,7 @@ impl Transcript {
         bytes.push(match self.role {
             Role::Dialer => 1,
             Role::Listener => 2,
+            Role::Renewer => 3,
         });
         bytes.extend_from_slice(&self.dialer_nonce);
         bytes.extend_from_slice(&self.listener_nonce);

@@ -92,7 +92,6 @@ impl fmt::Debug for ValidationKey {
 struct Keys {
     label: String,
     topic: String,
-    kademlia_protocol: String,
     gossip: Key,
     request: Key,
     response: Key,
@@ -115,7 +114,6 @@ impl KeyRing {
         });
         KeyRing(Arc::new(Keys {
             topic: format!("ghmesh/1/{label}"),
-            kademlia_protocol: format!("/ghmesh/{label}/kad/1"),
             label,
             gossip: root.key("ghmesh/1/seal/gossip"),
             request: root.key("ghmesh/1/seal/request"),
@@ -137,11 +135,6 @@ impl KeyRing {
     /// The gossipsub topic: `ghmesh/1/<label>`.
     pub fn topic(&self) -> &str {
         &self.0.topic
-    }
-
-    /// The Kademlia protocol's name: `/ghmesh/<label>/kad/1`.
-    pub fn kademlia_protocol(&self) -> &str {
-        &self.0.kademlia_protocol
     }
 
     /// W: a cache key as it travels.

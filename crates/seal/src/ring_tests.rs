@@ -48,7 +48,6 @@ fn computed() -> BTreeMap<String, String> {
         ("generated secret", generated()),
         ("label", keys.label().to_string()),
         ("topic", keys.topic().to_string()),
-        ("kademlia protocol", keys.kademlia_protocol().to_string()),
         ("gossip seal key", hex(&keys.0.gossip.0)),
         ("request seal key", hex(&keys.0.request.0)),
         ("response seal key", hex(&keys.0.response.0)),

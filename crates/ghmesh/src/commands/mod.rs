@@ -8,4 +8,5 @@ pub(crate) mod id;
 mod parts;
 pub(crate) mod report;
 pub(crate) mod secret;
+mod secrets;
 pub(crate) mod up;

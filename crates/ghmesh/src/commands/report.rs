@@ -75,7 +75,13 @@ fn request_lines(stats: &Value) -> Vec<(&'static str, String)> {
 
 fn mesh_text(status: &Value) -> String {
     match text(&status["mesh"]) {
-        "running" => format!("running (label {})", text(&status["mesh_label"])),
+        "running" => {
+            let accepted = status["accepted_labels"].as_array().map_or(0, Vec::len);
+            let besides = if accepted == 0 { String::new() } else { format!(", {accepted} more accepted") };
+            let problem = status["secret_problem"].as_str();
+            let problem = problem.map(|problem| format!("; the secrets can't be changed: {problem}"));
+            format!("running (label {}{besides}){}", text(&status["mesh_label"]), problem.unwrap_or_default())
+        }
         "failed" => format!("failed, the cache is local until the next start: {}", text(&status["mesh_failure"])),
         "off" => "off, the cache is local: mesh.enabled is false, or there is no mesh secret".to_owned(),
         other => other.to_owned(),

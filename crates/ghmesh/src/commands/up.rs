@@ -1,38 +1,41 @@
 //! `ghmesh up`: the daemon.
 
 use crate::commands::parts;
+use crate::commands::secrets::{self, Derived, Keeper, Sources};
 use crate::exit::Exit;
-use crate::settings::{Environment, Loaded, Mesh, SecretChoice, SecretNote, SecretText, Settings, mesh_secret};
+use crate::settings::{Inputs, Loaded, Mesh, SecretChoice, SecretNote, SecretText, Settings, mesh_secret};
 use anyhow::Context;
 use ghmesh_gateway::{BindError, Server};
 use ghmesh_mesh::{Author, Identity};
 use ghmesh_node::{Clock, Membership, Node};
 use ghmesh_policy::WebhookSecret;
-use ghmesh_seal::{Cost, KeyRing, Secret};
 use ghmesh_store::{OpenError, Store};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use std::time::{Duration, SystemTime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 /// Longest wait for `gh auth token`.
 const GH_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Runs the daemon until it is told to stop. The secrets that it was given are dropped once the keys are derived.
-pub(crate) async fn run(loaded: Loaded, environment: Environment) -> anyhow::Result<Exit> {
+/// Runs the daemon until it is told to stop. The secrets that it was given are dropped once the keys are derived; what `inputs`
+/// still hold of them is for reading them again.
+pub(crate) async fn run(loaded: Loaded, inputs: Inputs) -> anyhow::Result<Exit> {
+    // Before anybody is told that this daemon is ready: unheard, the signal would end it.
+    let hangups = signal(SignalKind::hangup())?;
     let is_usual_socket = loaded.place("gateway.socket").is_none();
     loaded.notes.iter().for_each(|note| tracing::warn!("{note}"));
-    let (settings, choice) = match choose_secret(loaded.settings, environment).await {
+    let (settings, choice, sources) = match choose_secret(loaded.settings, inputs).await {
         Ok(chosen) => chosen,
         Err(errors) => {
             eprintln!("ghmesh: {errors}");
             return Ok(Exit::Usage);
         }
     };
-    let clock = Clock::start();
+    let clock = clock();
     let store = match open(&settings, clock).await {
         Ok(store) => store,
         Err(error) => {
@@ -44,7 +47,8 @@ pub(crate) async fn run(loaded: Loaded, environment: Environment) -> anyhow::Res
     let server = bind(&settings, &node, is_usual_socket)?;
     let (stop, stopping) = watch::channel(false);
     let serving = tokio::spawn(server.run(stopped(stopping.clone())));
-    let sharing = tokio::spawn(share(Joining::new(settings), choice, node, store.clone(), stopping));
+    let sharing =
+        tokio::spawn(share(Joining::new(settings), choice, (sources, hangups), node, store.clone(), stopping));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     wait_for_signal().await?;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -53,6 +57,16 @@ pub(crate) async fn run(loaded: Loaded, environment: Environment) -> anyhow::Res
     sharing.await.context("the mesh failed")?;
     store.close().await.context("the store did not close cleanly; what was acknowledged is on disk")?;
     Ok(Exit::Success)
+}
+
+/// The node's timeline. In a debug build `_GHMESH_WALL_CLOCK_AHEAD`, in seconds, makes the wall clock wrong by so much, for tests: a
+/// machine has one wall clock, and tests need several.
+fn clock() -> Clock {
+    let ahead = if cfg!(debug_assertions) { std::env::var("_GHMESH_WALL_CLOCK_AHEAD").ok() } else { None };
+    let ahead: i64 = ahead.and_then(|seconds| seconds.parse().ok()).unwrap_or_default();
+    let span = Duration::from_secs(ahead.unsigned_abs());
+    let now = SystemTime::now();
+    Clock::start_at(if ahead < 0 { now - span } else { now + span })
 }
 
 /// Binds the gateway. Where the usual socket can't be had, as with a second daemon on one machine, the one in the data
@@ -80,33 +94,41 @@ async fn open(settings: &Settings, clock: Clock) -> Result<Store, OpenError> {
     opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
-/// Chooses the mesh secret. The settings come back without secrets, and without a mesh where there is none to key it; the
-/// environment is dropped.
+/// Chooses the mesh secret. The settings come back without secrets, and without a mesh where there is none to key it; with them,
+/// where secrets are read again.
 async fn choose_secret(
     mut settings: Settings,
-    environment: Environment,
-) -> Result<(Settings, SecretChoice), crate::settings::SecretErrors> {
+    inputs: Inputs,
+) -> Result<(Settings, SecretChoice, Sources), crate::settings::SecretErrors> {
     let chosen = tokio::task::spawn_blocking(move || {
-        let choice = mesh_secret(&settings, &environment, gh_auth_token)?;
+        let choice = mesh_secret(&settings, &inputs.surroundings.environment, gh_auth_token)?;
         settings.mesh.forget_secrets();
         settings.mesh.enabled = choice.secret.is_some();
-        Ok((settings, choice))
+        let sources = Sources::new(inputs, &choice);
+        Ok((settings, choice, sources))
     });
-    let (settings, choice) = chosen.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-    for note in &choice.notes {
+    let (settings, choice, sources) =
+        chosen.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    told_notes(&choice.notes);
+    Ok((settings, choice, sources))
+}
+
+/// Tells the operator of a choice.
+pub(crate) fn told_notes(notes: &[SecretNote]) {
+    for note in notes {
         match note {
             SecretNote::LocalOnly { enabled: false } => tracing::info!("{note}"),
             SecretNote::LocalOnly { enabled: true }
             | SecretNote::Skipped { .. }
             | SecretNote::Weak { .. }
+            | SecretNote::NotAccepted { .. }
             | SecretNote::ReadableByAll { .. } => tracing::warn!("{note}"),
         }
     }
-    Ok((settings, choice))
 }
 
 /// What `gh auth token` prints, if gh is there and logged in.
-fn gh_auth_token() -> Option<SecretText> {
+pub(crate) fn gh_auth_token() -> Option<SecretText> {
     let mut gh = std::process::Command::new("gh");
     gh.args(["auth", "token"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = gh.spawn().ok()?;
@@ -127,7 +149,7 @@ fn gh_auth_token() -> Option<SecretText> {
 
 /// What of the settings is needed to join the mesh, once its secret is chosen.
 struct Joining {
-    cluster: String,
+    mesh: Mesh,
     /// Where the identity is.
     data: PathBuf,
     config: ghmesh_mesh::Config,
@@ -135,11 +157,11 @@ struct Joining {
 
 impl Joining {
     fn new(settings: Settings) -> Self {
-        let Mesh { cluster, listen, bootstrap, discovery, .. } = settings.mesh;
+        let Mesh { listen, bootstrap, discovery, .. } = settings.mesh.clone();
         let interfaces = ghmesh_mesh::InterfacePolicy { only: discovery.interfaces, skip: discovery.skip_interfaces };
         let dht = discovery.dht.chosen();
         let config = ghmesh_mesh::Config { listen, bootstrap, mdns: discovery.mdns, interfaces, dht };
-        Joining { cluster, data: settings.cache.dir, config }
+        Joining { mesh: settings.mesh, data: settings.cache.dir, config }
     }
 }
 
@@ -147,50 +169,82 @@ impl Joining {
 ///
 /// Whatever fails here, the daemon stays up as a local cache and says so (`failed` in its reports): clients that point at it
 /// would fail without it, while a missing mesh costs them calls only.
-async fn share(joining: Joining, choice: SecretChoice, node: Node, store: Store, stopping: watch::Receiver<bool>) {
-    let Some(secret) = choice.secret else { return };
-    let secrets = std::iter::once(secret.text).chain(choice.accepted).collect();
+async fn share(
+    joining: Joining,
+    choice: SecretChoice,
+    (sources, mut hangups): (Sources, Signal),
+    node: Node,
+    store: Store,
+    stopping: watch::Receiver<bool>,
+) {
     let stop = stopped(stopping);
     tokio::pin!(stop);
+    if choice.secret.is_none() {
+        tokio::select! {
+            () = unheard(&mut hangups) => {}
+            () = stop => {}
+        }
+        return;
+    }
+    let mesh = joining.mesh.clone();
+    let secrets = secrets::all_of(choice);
     let started = tokio::select! {
         started = start(joining, secrets, &store) => started,
         () = &mut stop => return,
     };
     match started {
-        Ok(membership) => {
-            let mesh = membership.mesh.clone();
+        Ok((membership, derived)) => {
+            let handle = membership.mesh.clone();
             node.join(membership);
-            stop.await;
-            mesh.stop().await;
+            let keeper = Keeper::new(sources, derived, hangups, &mesh);
+            tokio::select! {
+                () = follow(keeper, mesh.compromised, &node) => {}
+                () = stop => {}
+            }
+            handle.stop().await;
         }
         Err(error) => {
             let reason = crate::told(&error);
             tracing::error!("the mesh can't be joined, this cache stays local: {reason}");
             node.mesh_failed(reason);
+            tokio::select! {
+                () = unheard(&mut hangups) => {}
+                () = stop => {}
+            }
         }
     }
 }
 
-async fn start(joining: Joining, secrets: Vec<SecretText>, store: &Store) -> anyhow::Result<Membership> {
-    let Joining { cluster, data, config } = joining;
-    // One after the other: each derivation takes 128 MiB while it runs.
-    let rings: Vec<KeyRing> = tokio::task::spawn_blocking(move || {
-        let ring = |text: &SecretText| {
-            let secret = Secret::new(text.expose().as_bytes().to_vec());
-            ghmesh_seal::derive(&secret, &cluster, Cost::PRODUCTION)
-        };
-        secrets.iter().map(ring).collect()
+/// Keeps the secrets as their sources say, for ever. `compromised`: others have leaked, and what came under them may be in the store.
+async fn follow(keeper: Keeper, compromised: bool, node: &Node) {
+    if compromised {
+        node.distrust().await;
+    }
+    keeper.keep(node).await;
+}
+
+/// Without a mesh there is nothing to be read again.
+async fn unheard(hangups: &mut Signal) {
+    while hangups.recv().await.is_some() {
+        tracing::warn!("SIGHUP: there is no mesh whose secrets could change; start anew to join one");
+    }
+}
+
+async fn start(joining: Joining, secrets: Vec<SecretText>, store: &Store) -> anyhow::Result<(Membership, Derived)> {
+    let Joining { mesh: Mesh { cluster, .. }, data, config } = joining;
+    let (rings, derived) = tokio::task::spawn_blocking(move || {
+        let mut derived = Derived::new(cluster);
+        (derived.take(&secrets), derived)
     })
     .await?;
     let identity = Identity::load_or_create(&data)?;
     let author = Arc::new(Author::new(&identity, store.boot()));
-    let ring = rings.first().context("a secret was chosen")?.clone();
     let remembered = store
         .peers()
         .into_iter()
         .map(|peer| ghmesh_mesh::Remembered { member: peer.member, addresses: peer.addresses });
     let (mesh, events) = ghmesh_mesh::start(config, identity, rings, store.boot(), remembered.collect()).await?;
-    Ok(Membership { mesh, events, ring, author })
+    Ok((Membership { mesh, events, author }, derived))
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {

@@ -17,6 +17,11 @@ use std::path::{Path, PathBuf};
 /// Longest secret in bytes. Tokens have at most some 300; a longer file is the wrong one.
 const MAX_SECRET_BYTES: usize = 4096;
 
+/// Most secrets that are accepted besides the own one: each is tried on whatever arrives.
+const MAX_ACCEPTED: usize = ghmesh_mesh::MAX_RINGS - 1;
+/// Longest file of accepted secrets in bytes: as many of the longest, each in its line, and room for empty lines.
+const MAX_FILE_BYTES: usize = MAX_SECRET_BYTES * (MAX_ACCEPTED + 1);
+
 /// The predecessor's setting.
 const PREDECESSOR_VARIABLE: &str = "CACHE_P2P_SHARED_SECRET";
 
@@ -55,6 +60,8 @@ pub struct SecretChoice {
     /// Other secrets that are accepted from peers, without `secret` and without repetitions. Empty if there is no
     /// `secret`.
     pub accepted: Vec<SecretText>,
+    /// Whether another secret has leaked: then none is accepted besides.
+    pub compromised: bool,
     /// What the operator should know, in order.
     pub notes: Vec<SecretNote>,
 }
@@ -89,6 +96,11 @@ pub enum SecretNote {
     ReadableByAll {
         /// The file.
         path: PathBuf,
+    },
+    /// Other secrets have leaked, so these are not accepted.
+    NotAccepted {
+        /// How many.
+        count: usize,
     },
     /// There is no secret, or the mesh is turned off: the cache is this node's own.
     LocalOnly {
@@ -130,6 +142,9 @@ impl fmt::Display for SecretNote {
                 let path = path.display();
                 write!(f, "every user of this machine can read the mesh secret in {path}; chmod 600 {path}")
             }
+            SecretNote::NotAccepted { count } => {
+                write!(f, "mesh.compromised is true, so {count} secrets that are given to be accepted are not")
+            }
             SecretNote::LocalOnly { enabled: true } => f.write_str(
                 "no mesh secret, so this cache is for this machine only; to share it, set mesh.secret on every node to what \
                  `ghmesh secret new` prints",
@@ -159,6 +174,32 @@ pub enum SecretError {
         number: usize,
         /// Why, and what to set.
         refusal: Refusal,
+    },
+    /// One of the file's is not fit.
+    #[error("mesh.accepted_secrets_file {path}, line {line}: {refusal}")]
+    LineRefused {
+        /// The file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// Why, and what to set.
+        refusal: Refusal,
+    },
+    /// The file of accepted secrets cannot be read. One that is missing holds none.
+    #[error("mesh.accepted_secrets_file {path} cannot be read: {source}")]
+    AcceptedUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// More secrets are to be accepted than can be tried on what arrives.
+    #[error(
+        "{count} secrets are to be accepted besides the own one, and {MAX_ACCEPTED} can be; leave out those that no node has"
+    )]
+    TooManyAccepted {
+        /// How many.
+        count: usize,
     },
     /// It is longer than any secret.
     #[error("{origin}: more than {MAX_SECRET_BYTES} bytes are no mesh secret; give what `ghmesh secret new` prints")]
@@ -196,7 +237,8 @@ impl SecretError {
     /// The problem with a setting that this is. The predecessor's variable is no setting of ours and stands for itself.
     fn into_problem(self) -> Problem {
         let key = match &self {
-            SecretError::AcceptedRefused { .. } => &mesh::ACCEPTED_SECRETS,
+            SecretError::AcceptedRefused { .. } | SecretError::TooManyAccepted { .. } => &mesh::ACCEPTED_SECRETS,
+            SecretError::LineRefused { .. } | SecretError::AcceptedUnreadable { .. } => &mesh::ACCEPTED_SECRETS_FILE,
             SecretError::Unreadable { .. } | SecretError::EmptyFile { .. } => &mesh::SECRET_FILE,
             SecretError::Refused { origin, .. } | SecretError::TooLong { origin } => match origin {
                 SecretSource::File(_) => &mesh::SECRET_FILE,
@@ -245,17 +287,17 @@ pub fn mesh_secret(
     match secret {
         _ if !errors.is_empty() => Err(SecretErrors(errors)),
         None => Ok(SecretChoice::local_only(true, notes)),
-        Some(secret) => Ok(SecretChoice::of(secret, accepted, notes)),
+        Some(secret) => Ok(SecretChoice::of(secret, accepted, settings.mesh.compromised, notes)),
     }
 }
 
 impl SecretChoice {
     fn local_only(enabled: bool, mut notes: Vec<SecretNote>) -> Self {
         notes.push(SecretNote::LocalOnly { enabled });
-        SecretChoice { secret: None, accepted: Vec::new(), notes }
+        SecretChoice { secret: None, accepted: Vec::new(), compromised: false, notes }
     }
 
-    fn of(secret: Chosen, all_accepted: Vec<SecretText>, mut notes: Vec<SecretNote>) -> Self {
+    fn of(secret: Chosen, all_accepted: Vec<SecretText>, compromised: bool, mut notes: Vec<SecretNote>) -> Self {
         if secret.strength == Strength::Weak {
             notes.push(SecretNote::Weak { source: secret.source.clone() });
         }
@@ -265,7 +307,11 @@ impl SecretChoice {
                 accepted.push(text);
             }
         }
-        SecretChoice { secret: Some(secret), accepted, notes }
+        if compromised && !accepted.is_empty() {
+            notes.push(SecretNote::NotAccepted { count: accepted.len() });
+            accepted.clear();
+        }
+        SecretChoice { secret: Some(secret), accepted, compromised, notes }
     }
 }
 
@@ -279,7 +325,38 @@ fn accepted(settings: &Settings, errors: &mut Vec<SecretError>) -> Vec<SecretTex
             errors.push(SecretError::AcceptedRefused { number: index + 1, refusal });
         }
     }
-    settings.mesh.accepted_secrets.clone()
+    let mut accepted = settings.mesh.accepted_secrets.clone();
+    if let Some(path) = &settings.mesh.accepted_secrets_file {
+        accepted.extend(accepted_in_file(path, weakness(settings), errors));
+    }
+    if accepted.len() > MAX_ACCEPTED {
+        errors.push(SecretError::TooManyAccepted { count: accepted.len() });
+    }
+    accepted
+}
+
+fn accepted_in_file(path: &Path, weak: WeakSecrets, errors: &mut Vec<SecretError>) -> Vec<SecretText> {
+    let mut text = zeroize::Zeroizing::new(String::with_capacity(MAX_FILE_BYTES + 1));
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_string(&mut text));
+    match read {
+        Ok(_) if text.len() <= MAX_FILE_BYTES => {}
+        Ok(_) => {
+            let source = io::Error::new(io::ErrorKind::FileTooLarge, "it is too long for a file of secrets");
+            errors.push(SecretError::AcceptedUnreadable { path: path.to_owned(), source });
+        }
+        // Whoever ends a change of secrets may remove it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => errors.push(SecretError::AcceptedUnreadable { path: path.to_owned(), source }),
+    }
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let judged = lines.map(|(index, line)| {
+        let secret = SecretText::new(line);
+        if let Err(refusal) = assess(secret.expose(), weak) {
+            errors.push(SecretError::LineRefused { path: path.to_owned(), line: index + 1, refusal });
+        }
+        secret
+    });
+    judged.collect()
 }
 
 /// The first secret that somebody gave.

@@ -25,6 +25,11 @@ impl Environment {
         self.0.get(name).map(|value| value.as_str())
     }
 
+    /// Leaves a variable out, and wipes its value.
+    pub fn remove(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
     /// Names and values, by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))

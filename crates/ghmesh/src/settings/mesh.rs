@@ -29,7 +29,7 @@ pub(super) static SECRET: Key = Key {
     values: "text; digits in quotes",
     meaning: "What the nodes of one mesh share. Whoever knows it can read every answer that is shared, so one mesh \
               per trust domain. `ghmesh secret new` makes one. Changed on one node only, that node is alone; to \
-              change it everywhere see `mesh.accepted_secrets`.",
+              change it everywhere see [another secret](#another-secret).",
     because: "Without it the next source is tried, see [the mesh secret](#the-mesh-secret).",
     secret: true,
 };
@@ -38,7 +38,8 @@ pub(super) static SECRET_FILE: Key = Key {
     default: Fallback::Unset,
     values: "path",
     meaning: "A file that holds the mesh secret, for systemd credentials and mounted Kubernetes secrets. Line ends \
-              behind the secret don't count. Not read if `mesh.secret` is set.",
+              behind the secret don't count. Not read if `mesh.secret` is set. A running daemon takes what the file says \
+              within four seconds.",
     because: "There is no usual place for it.",
     secret: false,
 };
@@ -46,11 +47,30 @@ pub(super) static ACCEPTED_SECRETS: Key = Key {
     path: "mesh.accepted_secrets",
     default: Fallback::EmptyList,
     values: "list of texts",
-    meaning: "Secrets of other nodes that are accepted besides our own. For a change without an outage: add the new \
-              secret here on all nodes, then make it `mesh.secret` on all, then remove the old one. Removing one \
-              closes its connections.",
+    meaning: "Secrets of other nodes that are accepted besides our own, seven at most with those of \
+              `mesh.accepted_secrets_file`: for [another secret](#another-secret) without an outage. Removing one closes \
+              the connections of those who hold no other.",
     because: "Nothing but the own secret is trusted.",
     secret: true,
+};
+pub(super) static ACCEPTED_SECRETS_FILE: Key = Key {
+    path: "mesh.accepted_secrets_file",
+    default: Fallback::Unset,
+    values: "path",
+    meaning: "A file with more such secrets, one in a line. It may be missing or empty. A running daemon takes what the \
+              file says within four seconds.",
+    because: "There is no usual place for it.",
+    secret: false,
+};
+static COMPROMISED: Key = Key {
+    path: "mesh.compromised",
+    default: Fallback::Text("false"),
+    values: "`true`, `false`",
+    meaning: "Another secret than this node's own has leaked. None is accepted besides; where the secret changes, every \
+              connection is closed at once; and what members told under another secret counts no more: GitHub confirms \
+              it first. Set it together with the new secret, and take it back when all nodes have that.",
+    because: "A secret that changes in the course of things should cost no answer.",
+    secret: false,
 };
 static ALLOW_WEAK_SECRET: Key = Key {
     path: "mesh.allow_weak_secret",
@@ -131,6 +151,8 @@ pub(super) const KEYS: &[&Key] = &[
     &SECRET,
     &SECRET_FILE,
     &ACCEPTED_SECRETS,
+    &ACCEPTED_SECRETS_FILE,
+    &COMPROMISED,
     &ALLOW_WEAK_SECRET,
     &CLUSTER,
     &LISTEN,
@@ -155,6 +177,10 @@ pub struct Mesh {
     pub secret_file: Option<PathBuf>,
     /// Other nodes' secrets that are accepted.
     pub accepted_secrets: Vec<SecretText>,
+    /// A file that holds more of them.
+    pub accepted_secrets_file: Option<PathBuf>,
+    /// Whether another secret than this node's has leaked.
+    pub compromised: bool,
     /// Whether secrets may be weak.
     pub allow_weak_secret: bool,
     /// The mesh's name, 1 to 64 bytes.
@@ -187,6 +213,8 @@ impl Mesh {
             secret: reader.optional(&SECRET),
             secret_file: reader.path(&SECRET_FILE),
             accepted_secrets: reader.list(&ACCEPTED_SECRETS),
+            accepted_secrets_file: reader.path(&ACCEPTED_SECRETS_FILE),
+            compromised: reader.value(&COMPROMISED),
             allow_weak_secret: reader.value(&ALLOW_WEAK_SECRET),
             cluster: reader.value(&CLUSTER),
             listen: reader.list(&LISTEN),

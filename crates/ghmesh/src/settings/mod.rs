@@ -2,7 +2,7 @@
 //!
 //! Later layers win: defaults, `/etc/ghmesh/config.toml`, the user's file, the file of `--config`, the predecessor's
 //! `CACHE_*` variables, `GHMESH_SECTION__KEY` variables, flags. Each section reads and judges its own values; figment
-//! keeps the layers and where each value came from. Files of settings and the file of the secret are read; nothing is started.
+//! keeps the layers and where each value came from. Files of settings and of secrets are read; nothing is started.
 
 mod address;
 mod admin;

@@ -21,6 +21,7 @@ pub(crate) use rhythm::Pace;
 use crate::config::{is_dialable, split_peer, transport_of};
 use crate::identity::peer_id;
 use crate::interfaces::{InterfacePolicy, Interfaces};
+use crate::rings::Rings;
 use crate::status::Status;
 use crate::task::Command;
 use dht::{Contact, Visit, VisitError};
@@ -61,13 +62,14 @@ pub(crate) struct MeetError(#[from] VisitError);
 pub(crate) async fn follow(
     plan: Plan,
     member: MemberId,
-    rings: Arc<[KeyRing]>,
+    rings: Rings,
     commands: mpsc::WeakSender<Command>,
     mut status: watch::Receiver<Status>,
 ) {
     let mut rhythm = Rhythm::new(plan.pace, rand::random(), Instant::now());
     let mut ended = status.clone();
-    let mut visitor = Visitor { plan, member, rings, commands, status: status.clone(), known: Vec::new() };
+    let held = rings.held();
+    let mut visitor = Visitor { plan, member, rings, held, commands, status: status.clone(), known: Vec::new() };
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(rhythm.due().into()) => {
@@ -91,7 +93,9 @@ pub(crate) async fn follow(
 struct Visitor {
     plan: Plan,
     member: MemberId,
-    rings: Arc<[KeyRing]>,
+    rings: Rings,
+    /// The keys of the secrets that were held when this visit began.
+    held: Arc<[KeyRing]>,
     commands: mpsc::WeakSender<Command>,
     status: watch::Receiver<Status>,
     known: Vec<Contact>,
@@ -122,6 +126,7 @@ impl Visitor {
 
     /// Reads, tells, and leaves this node's addresses if they are wanted.
     async fn meet(&mut self) -> Result<(), VisitError> {
+        self.held = self.rings.held();
         let now = unix_seconds();
         let alone = self.status.borrow().peers.is_empty();
         let names = self.names(alone, now);
@@ -131,7 +136,7 @@ impl Visitor {
         let read = standing.len();
         self.tell(Ok(addresses_of(standing.values().flat_map(|standing| &standing.notices), &self.member))).await;
         let own = Place::of(&self.member, now);
-        let ring = self.rings.first().expect("a mesh has the keys of a secret").clone();
+        let ring = self.held.first().expect("a mesh has the keys of a secret").clone();
         let key = ipns::routing_key(&own.keypair(&ring).public());
         let here = standing.remove(&key).unwrap_or_default();
         let left = self.leave(&mut visit, &ring, own, here, now).await;
@@ -169,7 +174,7 @@ impl Visitor {
             let keypair = place.keypair(ring);
             (ipns::routing_key(&keypair.public()), Name { ring, place, keypair })
         };
-        self.rings.iter().flat_map(|ring| places.iter().map(move |place| name(ring, *place))).collect()
+        self.held.iter().flat_map(|ring| places.iter().map(move |place| name(ring, *place))).collect()
     }
 
     async fn tell(&self, met: Result<Vec<(Multiaddr, PeerId)>, MeetError>) {

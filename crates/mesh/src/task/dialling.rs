@@ -234,6 +234,7 @@ impl Task<'_> {
         self.timers.show = now;
         self.core.tell(Event::Joined { member: member.member, addresses });
         self.core.members.insert(peer, member);
+        self.check_proof(peer);
         self.walk_soon(now);
     }
 
@@ -255,6 +256,7 @@ impl Task<'_> {
         if self.connections.closed(&peer, id) {
             let since = self.core.members.get(&peer).map_or(now, |member| member.since);
             self.core.book.lost(&peer, now.duration_since(since), rand::random(), now);
+            self.core.blueprint.rings.forget(&peer);
             if self.released.remove(&peer) {
                 self.core.book.released(&peer, now);
             }
@@ -264,6 +266,7 @@ impl Task<'_> {
                 tracing::info!(%peer, "a member left");
                 self.core.tell(Event::Left { member: member.member });
             }
+            self.lead();
         }
         self.changed = true;
         self.dial();

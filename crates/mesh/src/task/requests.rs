@@ -65,14 +65,16 @@ impl Task<'_> {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
                 self.on_message(message_id, propagation_source, message.data);
             }
-            gossipsub::Event::Subscribed { peer_id, .. } => {
+            gossipsub::Event::Subscribed { peer_id, topic } => {
                 if let Some(member) = self.core.members.get_mut(&peer_id) {
                     member.subscribed = true;
                 }
+                self.on_subscription(&peer_id, topic, true);
                 if !self.awaits_subscription(Instant::now()) {
                     self.release();
                 }
             }
+            gossipsub::Event::Unsubscribed { peer_id, topic } => self.on_subscription(&peer_id, topic, false),
             other => tracing::trace!(event = ?other, "gossipsub"),
         }
     }
@@ -229,8 +231,9 @@ impl Task<'_> {
             self.core.counters.requests_dropped += 1;
             return;
         };
-        let asked = Asked { from, sealed, channel, ration, permits };
+        let asked = Asked { peer, from, sealed, channel, ration, permits };
         let (rings, events) = (self.core.blueprint.rings.clone(), self.core.events.clone());
-        tokio::spawn(workers::serve(rings, asked, events, self.core.own_commands.clone()));
+        let local = *self.swarm.local_peer_id();
+        tokio::spawn(workers::serve((rings, local), asked, events, self.core.own_commands.clone()));
     }
 }

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 fn hostile(identity: &Identity, ring: &KeyRing) -> Swarm<Behaviour> {
     let keypair = identity.keypair();
     let local = keypair.public().to_peer_id();
-    let rings: std::sync::Arc<[KeyRing]> = vec![ring.clone()].into();
+    let rings = crate::rings::Rings::new(vec![ring.clone()]).unwrap();
     let (pleas, mut asked) = mpsc::channel::<Plea>(8);
     tokio::spawn(async move {
         let mut connections = Connections::new(local);
@@ -31,7 +31,7 @@ fn hostile(identity: &Identity, ring: &KeyRing) -> Swarm<Behaviour> {
     });
     let gate = |transport| Gate { local, rings: rings.clone(), transport, pleas: pleas.clone() };
     let transport = transport::build(&keypair, gate).unwrap();
-    let (behaviour, _) = behaviour::build(&keypair, &rings, false, &InterfacePolicy::default());
+    let (behaviour, _) = behaviour::build(&keypair, &rings.held(), false, &InterfacePolicy::default());
     Swarm::new(transport, behaviour, local, libp2p::swarm::Config::with_tokio_executor())
 }
 

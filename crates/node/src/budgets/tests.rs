@@ -16,7 +16,7 @@ fn host(bench: &Bench) -> String {
 
 /// What a member that holds `held` says of the limits of `of`.
 fn said(bench: &Bench, of: &str, held: &str, remaining: u64) -> Said {
-    let ring = &bench.exchange().ring;
+    let ring = bench.exchange().keys.leading();
     let now = bench.now();
     let bucket = Bucket { name: "core".into(), limit: 5000, remaining, reset: now.0 / 1000 + 1800, age_ms: 0 };
     let fingerprint = Fingerprint(ring.fingerprint(authorization(of).as_bytes()));
@@ -122,7 +122,8 @@ async fn near_exhaustion_an_expired_entry_is_used_and_otherwise_confirmed() {
     low.budget.retry_after_ms = 0;
     low.budget.mac = bench
         .exchange()
-        .ring
+        .keys
+        .leading()
         .validation_mac(authorization(tokens::ALICE).as_bytes(), &low.budget.mac_input(&low.stamp))
         .to_vec();
     assert!(bench.inner().hear(&low));

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::fixtures::{Bench, PATH, altered, entry, ring};
+use crate::keys::Keys;
 use ghmesh_model::BodyCid;
 use ghmesh_policy::Read;
 
@@ -29,12 +30,12 @@ async fn a_members_record_becomes_an_offer_for_its_own_credential_and_key_only()
     assert!(matches!(receipt, Receipt::Newer(of, _) if of == subject), "{receipt:?}");
     let offer = offered(&bench, subject).await.unwrap();
     assert_eq!((offer.source, offer.etag.as_deref(), offer.target.as_str()), (Source::Peer, None, ""));
-    assert!(exchange.vouched(subject, &read.credential, &offer));
-    assert!(!exchange.vouched(subject, &Credential::new(b"token ghp_another"), &offer));
-    let elsewhere = bench.subject(&bench.read("/repos/octo/other", &[]));
-    assert!(!exchange.vouched(elsewhere, &read.credential, &offer));
+    assert!(Exchange::vouched(&bench.alias(&read), &read.credential, &offer));
+    assert!(!Exchange::vouched(&bench.alias(&read), &Credential::new(b"token ghp_another"), &offer));
+    let elsewhere = bench.alias(&bench.read("/repos/octo/other", &[]));
+    assert!(!Exchange::vouched(&elsewhere, &read.credential, &offer));
     let swollen = Entry { representation: entry(b"{}", bench.now()).representation, ..(*offer).clone() };
-    assert!(!exchange.vouched(subject, &read.credential, &swollen), "the records speak of another body");
+    assert!(!Exchange::vouched(&bench.alias(&read), &read.credential, &swollen), "the records speak of another body");
 }
 
 #[tokio::test]
@@ -110,7 +111,7 @@ async fn versions_are_ordered_by_githubs_date_not_by_their_arrival() {
 /// A member's word that what it told of before was confirmed again.
 fn again(bench: &Bench, read: &Read, of: &Entry, told: &Shared) -> Shared {
     let earlier = Attestation { stored: told.signed.clone(), revalidated: None };
-    let attestation = bench.peer().attest_again(bench.subject(read), &read.credential, of, earlier);
+    let attestation = bench.peer().attest_again(&bench.alias(read), &read.credential, of, earlier);
     Shared { signed: attestation.revalidated.unwrap(), age_ms: 0, body: None }
 }
 
@@ -128,7 +129,7 @@ async fn a_304_elsewhere_extends_the_same_body_only() {
     assert!(matches!(exchange.receive(confirmed).await, Receipt::Newer(..)));
     let subject = bench.subject(&read);
     let offer = offered(&bench, subject).await.unwrap();
-    assert!(offer.confirmed_at > bench.ago(5) && exchange.vouched(subject, &read.credential, &offer));
+    assert!(offer.confirmed_at > bench.ago(5) && Exchange::vouched(&bench.alias(&read), &read.credential, &offer));
     let records = exchange.records(subject, Duration::from_secs(30)).unwrap();
     assert_eq!(records.iter().map(|shared| shared.body.is_some()).collect::<Vec<_>>(), [true, false]);
 }
@@ -167,9 +168,11 @@ async fn a_write_elsewhere_is_as_old_as_it_says() {
 async fn records_of_another_meshs_keys_do_not_concern_this_one() {
     let bench = Bench::in_mesh().await;
     let read = bench.read(PATH, &[]);
-    let other = Exchange { ring: ring("another secret"), presented: Arc::default(), ..bench.exchange().clone() };
-    let there = other.subject(&read.key, &read.credential);
-    let attestation = other.attest(there, &read.credential, &entry(BODY, bench.now()));
-    assert!(other.concerns(&attestation, there));
+    let keys = Arc::new(Keys::new(|| vec![ring("another secret")].into(), Duration::ZERO));
+    let other = Exchange { keys, presented: Arc::default(), ..bench.exchange().clone() };
+    let there = other.alias(&read.key, &read.credential);
+    let attestation = other.attest(&there, &read.credential, &entry(BODY, bench.now()));
+    assert!(other.concerns(&attestation, there.subject) && other.is_of_now(&attestation, &read.key));
+    assert!(!bench.exchange().is_of_now(&attestation, &read.key));
     assert!(!bench.exchange().concerns(&attestation, bench.subject(&read)));
 }

@@ -224,8 +224,8 @@ async fn an_answer_that_was_confirmed_after_a_write_is_taken_although_it_was_fet
     bench.inner().bury_here(&own_scopes(&bench, 1), bench.ago(30)).await;
     let (first, again) = (entry(&body(1), bench.ago(60)), entry(&body(1), bench.ago(5)));
     let peer = bench.peer();
-    let attestation = peer.attest(bench.subject(&read), &read.credential, &Entry { scopes: read.scopes(), ..first });
-    let attestation = peer.attest_again(bench.subject(&read), &read.credential, &again, attestation);
+    let attestation = peer.attest(&bench.alias(&read), &read.credential, &Entry { scopes: read.scopes(), ..first });
+    let attestation = peer.attest_again(&bench.alias(&read), &read.credential, &again, attestation);
     let records = [
         Shared { signed: attestation.stored, age_ms: 5000, body: Some(body(1)) },
         Shared { signed: attestation.revalidated.unwrap(), age_ms: 5000, body: None },

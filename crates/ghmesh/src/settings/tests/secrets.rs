@@ -239,3 +239,45 @@ fn forgotten_secrets_are_nowhere_in_the_settings() {
     settings.mesh.forget_secrets();
     assert_eq!((settings.mesh.secret, settings.mesh.accepted_secrets), (None, Vec::new()));
 }
+
+#[test]
+fn accepted_secrets_come_from_the_setting_and_from_the_lines_of_a_file_that_may_be_missing() {
+    let machine = Machine::new().env("GHMESH_MESH__SECRET", TOKEN);
+    let path = machine.path("accepted");
+    let machine = machine.env("GHMESH_MESH__ACCEPTED_SECRETS_FILE", path.to_str().unwrap());
+    assert_eq!(choose(&machine, None).unwrap().accepted, []);
+    let generated = ghmesh_seal::generate([7; 32]);
+    machine.write("accepted", &format!("{}\n\n{OTHER_TOKEN}\r\n", *generated));
+    let expected = [SecretText::new(&generated), SecretText::new(OTHER_TOKEN)];
+    assert_eq!(choose(&machine, None).unwrap().accepted, expected);
+    machine.write("accepted", &format!("\n{OTHER_TOKEN}\nweak\n{JOB_TOKEN}"));
+    let errors = choose(&machine, None).unwrap_err().to_string();
+    assert!(
+        errors.contains("accepted, line 3: this mesh secret may be guessed") && errors.contains("line 4: a ghs_"),
+        "{errors}"
+    );
+    let machine = Machine::new().env("GHMESH_MESH__SECRET", TOKEN);
+    let machine = machine.env("GHMESH_MESH__ACCEPTED_SECRETS_FILE", "/");
+    assert!(choose(&machine, None).unwrap_err().to_string().contains("/ cannot be read: Is a directory"));
+}
+
+#[test]
+fn more_accepted_secrets_than_can_be_tried_are_refused() {
+    let secret = |number: u8| ghmesh_seal::generate([number; 32]).to_string();
+    let accepted = |count: u8| {
+        let machine = Machine::new().env("GHMESH_MESH__SECRET", TOKEN);
+        let secrets: Vec<String> = (0..count).map(secret).collect();
+        choose(&machine.env("GHMESH_MESH__ACCEPTED_SECRETS", &secrets.join(",")), None)
+    };
+    assert_eq!(accepted(7).unwrap().accepted.len(), 7);
+    let error = accepted(8).unwrap_err().to_string();
+    assert!(error.starts_with("8 secrets are to be accepted besides the own one, and 7 can be"), "{error}");
+}
+
+#[test]
+fn where_another_secret_has_leaked_none_is_accepted_besides() {
+    let machine = Machine::new().env("GHMESH_MESH__SECRET", TOKEN).env("GHMESH_MESH__ACCEPTED_SECRETS", OTHER_TOKEN);
+    let choice = choose(&machine.env("GHMESH_MESH__COMPROMISED", "true"), None).unwrap();
+    assert!(choice.compromised && choice.accepted.is_empty());
+    assert_eq!(choice.notes, [SecretNote::NotAccepted { count: 1 }]);
+}

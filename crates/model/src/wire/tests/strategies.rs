@@ -112,6 +112,7 @@ pub(super) fn request() -> impl Strategy<Value = Request> {
         (any::<u64>(), items(), 0_u32..8)
             .prop_map(|(since, items, bits)| Request::Digest { since, summaries: Summaries::of(items, 1 << bits) }),
         items().prop_map(|items| Request::Pull { wanted: Wanted(items.into_iter().map(|item| item.id).collect()) }),
+        any::<[u8; 32]>().prop_map(|nonce| Request::Renew { nonce }),
     ]
 }
 
@@ -127,5 +128,6 @@ pub(super) fn response() -> impl Strategy<Value = Response> {
         vec(shared(), 0..3).prop_map(|records| Response::Known { records }),
         (any::<u64>(), items()).prop_map(|(since, items)| Response::Digest { since, listing: Listing(items) }),
         (records(), any::<u32>()).prop_map(|(records, dealt)| Response::Pulled { records, dealt }),
+        any::<([u8; 32], [u8; 32])>().prop_map(|(nonce, mac)| Response::Proof { nonce, mac }),
     ]
 }
