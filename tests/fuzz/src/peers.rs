@@ -2,7 +2,6 @@
 
 use ghmesh_model::cbor;
 use ghmesh_model::digest::{Item, ItemId, Listing, Summaries, Wanted};
-use ghmesh_model::digest::{Item, ItemId, Listing, Summaries, Wanted};
 use ghmesh_model::limits::{CHUNK_BYTES, MAX_RESPONSE_BYTES};
 use ghmesh_model::wire::{
     Budget, Invalidated, Presence, Record, Request, Response, Shared, SignedRecord, Stamp, Stored, Validation,
@@ -153,8 +152,6 @@ fn records() -> Vec<Record> {
     ]
 }
 
-const ITEM: Item = Item { id: ItemId([11; 16]), version: 3_600_000_001 };
-
 pub(crate) fn messages() -> Vec<Vec<u8>> {
     let (key, fingerprint) = (WireKey([1; 32]), Fingerprint([2; 32]));
     let all: Vec<Shared> = records().iter().map(shared).collect();
@@ -166,6 +163,7 @@ pub(crate) fn messages() -> Vec<Vec<u8>> {
         Request::Body { cid: BodyCid::of(b"[]"), offset: u64::from(CHUNK_BYTES) },
         Request::Digest { since: 1_700_000_000, summaries: Summaries::of([item], 4) },
         Request::Pull { wanted: Wanted(vec![item.id]) },
+        Request::Renew { nonce: [12; 32] },
     ];
     let responses = [
         Response::Have { records: all.clone() },
@@ -177,6 +175,7 @@ pub(crate) fn messages() -> Vec<Vec<u8>> {
         Response::Known { records: all.clone() },
         Response::Digest { since: 1_700_000_000, listing: Listing(vec![item]) },
         Response::Pulled { records: all.clone(), dealt: 1 },
+        Response::Proof { nonce: [13; 32], mac: [14; 32] },
     ];
     let payloads = records().into_iter().map(|record| record.to_parts().1);
     let encoded = requests.iter().map(cbor::encode).chain(responses.iter().map(cbor::encode));
