@@ -46,6 +46,8 @@ pub(crate) enum Unanswerable {
     Unreadable,
     /// It holds more records than its sender may send.
     TooMany,
+    /// A member sealed it, and it is none of the requests that this version knows: a later version's, perhaps.
+    Unknown,
 }
 
 /// Not sealed by a member, not decodable, breaking a limit, or with a record that its author did not sign.
@@ -91,7 +93,7 @@ pub(crate) fn open_request<'a>(
     let limits = (MAX_PLAIN_REQUEST_BYTES, MAX_REQUEST_BYTES);
     let (ring, plain) = open(rings, Purpose::Request, sealed, limits).map_err(|_| Unanswerable::Unreadable)?;
     let asking = cbor::decode(&plain, MAX_PLAIN_REQUEST_BYTES);
-    let Asking { id, request } = asking.map_err(|_| Unanswerable::Unreadable)?;
+    let Asking { id, request } = asking.map_err(|_| Unanswerable::Unknown)?;
     let records = records_of(&request);
     if !may_send(records.len()) {
         return Err(Unanswerable::TooMany);

@@ -37,6 +37,15 @@ fn a_response_answers_its_own_request_only() {
 }
 
 #[test]
+fn a_later_versions_request_is_told_from_what_no_member_wrote() {
+    let rings = [ring("secret")];
+    let unknown = rings[0].seal(Purpose::Request, [7; NONCE_BYTES], &cbor::encode(&([1_u8; 16], "a request to come")));
+    assert_eq!(open_request(&rings, &unknown, |_| true).map(drop), Err(Unanswerable::Unknown));
+    let forged = ring("other").seal(Purpose::Request, [7; NONCE_BYTES], &unknown);
+    assert_eq!(open_request(&rings, &forged, |_| true).map(drop), Err(Unanswerable::Unreadable));
+}
+
+#[test]
 fn two_requests_never_look_alike() {
     let ring = ring("secret");
     let seal = || seal_request(&ring, Request::Body { cid: BodyCid([1; 32]), offset: 5 }).unwrap();

@@ -151,6 +151,8 @@ pub(crate) async fn serve(
             let offence = match reason {
                 Unanswerable::Unreadable => Offence::Garbage,
                 Unanswerable::TooMany => Offence::Flood,
+                // Versions mix: who asks what this one doesn't know has done nothing wrong.
+                Unanswerable::Unknown => return,
             };
             // What is lost here, as the task has too much to do, repeats itself.
             if let Some(commands) = commands.upgrade() {
