@@ -251,7 +251,7 @@ async fn a_daemon_that_is_told_to_end_ends_well_and_takes_its_socket_along() {
     assert!(again.get("/repos/octo/hello", tokens::ALICE).await.is_hit(), "what was stored is there");
 }
 
-/// The design promises five seconds; ten would be felt at every restart.
+/// Five seconds is what is promised; ten would be felt at every restart.
 #[tokio::test]
 async fn an_upload_that_hangs_delays_the_end_by_five_seconds_at_most() {
     let origin = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -290,7 +290,8 @@ impl Book {
         let mut standings = Standings::default();
         for (address, e) in &self.entries {
             let transport = transport_of(address).unwrap_or(Transport::Tcp);
-            let (due, worked) = (e.not_before <= now, e.worked_at.is_some());
+            // What has not failed is dialled soon: newcomers are spread over a moment, each address by itself.
+            let (due, worked) = (e.failures == 0 || e.not_before <= now, e.worked_at.is_some());
             standings.note(Party::of(address, e.peer), Facts { transport, dialling: e.dialling, due, worked });
         }
         standings

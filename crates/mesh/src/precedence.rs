@@ -48,6 +48,7 @@ pub(crate) struct Facts {
     pub(crate) transport: Transport,
     /// Since when it is being dialled.
     pub(crate) dialling: Option<Instant>,
+    /// Whether it is dialled now or soon, if nothing stands in the way.
     pub(crate) due: bool,
     pub(crate) worked: bool,
 }

@@ -359,9 +359,7 @@ impl Exchange {
     pub(crate) fn confirmed_at(&self, age_ms: u64, origin_date: u64) -> Millis {
         let now = self.clock.now();
         let date = latest_of_date(origin_date);
-        // Before this node has heard from the origin its own clock tells, less what it may be ahead.
-        let github_now = self.origin.github_time(&self.authority, now).unwrap_or(now.before(DATE_TOLERANCE));
-        let by_date = github_now.since(date).unwrap_or_default();
+        let by_date = self.github_now().since(date).unwrap_or_default();
         now.before(by_date.max(Duration::from_millis(age_ms)))
     }
 
