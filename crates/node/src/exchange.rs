@@ -334,11 +334,16 @@ impl Exchange {
         let joined = match self.store.peek(&slot) {
             Some(held) => {
                 let lacks_body = body.is_some() && !self.store.has_body(&held.representation.cid);
-                let joined = (*held).clone().joined(entry);
+                let joined = (*held).clone().joined(entry.clone());
                 if joined == *held && !lacks_body {
                     return Receipt::Known;
                 }
-                joined
+                if joined.is_disputed() {
+                    // Neither permits anything; the body heard of last is the likelier answer when the origin is asked.
+                    Entry { confirmed_at: joined.confirmed_at, attestation: None, ..entry }
+                } else {
+                    joined
+                }
             }
             None => entry,
         };
