@@ -105,8 +105,17 @@ async fn cut(one: &[Node], other: &[Node], is_cut: bool) {
     }
 }
 
+/// Tells every node where every other is, as each one's presence does that all hear by gossip. A node that joined by the three alone
+/// knows these and a few more, and all of them may be on the far side of a cut.
+fn introduce(nodes: &[Node]) {
+    for node in nodes {
+        nodes.iter().for_each(|other| node.mesh.suggest(other.member(), vec![other.address()]));
+    }
+}
+
 async fn split_and_merge(mut nodes: Vec<Node>, least: usize) {
     one_mesh(&nodes, least).await;
+    introduce(&nodes);
     let other = nodes.split_off(nodes.len() / 2);
     let (one, size) = (nodes, other.len());
     cut(&one, &other, true).await;
