@@ -25,6 +25,11 @@ async fn newcomer(github: &Sim, daemon: &Daemon) -> Daemon {
     how.with("GHMESH_MESH__BOOTSTRAP", &daemon.address().await).start().await
 }
 
+/// Waits until it has compared itself with so many members.
+async fn compared(daemon: &Daemon, rounds: u64) {
+    eventually("it has compared itself", async || (daemon.count("sync_rounds").await >= rounds).then_some(())).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fourth_node_has_the_hot_set_of_three_warm_ones_without_a_call() {
     let github = github().await;
@@ -48,4 +53,28 @@ async fn a_fourth_node_has_the_hot_set_of_three_warm_ones_without_a_call() {
         assert_eq!(answer.json()["number"].as_u64(), Some(number as u64));
     }
     assert_eq!(github.counters().calls(), before, "no call was made for the fourth");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_11_a_newcomer_hears_of_a_write_whose_author_has_gone() {
+    let github = github().await;
+    let mut daemons = fleet(2, &github.url(), long_lived).await;
+    // Read before the write, by a node that is away when it happens.
+    let away = newcomer(&github, &daemons[0]).await;
+    assert_eq!(away.get(&issue(1), tokens::ALICE).await.status, 200);
+    let writer = daemons.pop().expect("two daemons");
+    eventually("the other one has heard of the answer", async || {
+        let cached =
+            client::request(Method::GET, &issue(1), Some(tokens::ALICE)).header("cache-control", "only-if-cached");
+        (daemons[0].send(cached, "").await.status == 200).then_some(())
+    })
+    .await;
+    let away = away.stop().await;
+    let write = client::request(Method::PATCH, &issue(1), Some(tokens::ALICE));
+    assert_eq!(writer.send(write, r#"{"title": "written meanwhile"}"#).await.status, 200);
+    daemons[0].expired(&issue(1), tokens::ALICE).await;
+    writer.kill().await;
+    let away = away.with("GHMESH_MESH__BOOTSTRAP", &daemons[0].address().await).start().await;
+    compared(&away, 1).await;
+    assert_eq!(away.get(&issue(1), tokens::ALICE).await.json()["title"], "written meanwhile");
 }

@@ -72,8 +72,10 @@ impl Holding {
         ghmesh_model::time::millis(age / USE_COUNTS.pow(degrees)).saturating_add(1)
     }
 
-    /// The rank of a write: it is told before any answer that it may have made stale.
-    pub const WRITE_RANK: u64 = 0;
+    /// A write: it is told before any answer that it may have made stale.
+    pub fn write(id: ItemId) -> Self {
+        Holding { item: Item { id, version: Item::WRITE_VERSION }, date: None, rank: 0 }
+    }
 }
 
 /// What a node holds at one moment.
@@ -97,6 +99,13 @@ impl Inventory {
             holdings.retain(|holding| holding.date.is_none_or(|date| date >= floor));
         }
         Inventory { holdings: holdings.into_iter().map(|holding| (holding.item.id, holding)).collect(), floor }
+    }
+
+    /// The same answers, and of writes these: they count from the moment they are heard of, however long it takes to look through all
+    /// answers.
+    pub fn with_writes(&self, writes: impl IntoIterator<Item = ItemId>) -> Self {
+        let answers = self.holdings.values().filter(|holding| holding.date.is_some()).copied();
+        Inventory::new(answers.chain(writes.into_iter().map(Holding::write)).collect(), self.floor)
     }
 
     /// The earliest `Date`, Unix seconds, from which on it can be compared.

@@ -32,6 +32,8 @@ struct Kept {
     own: VecDeque<Write>,
     heard: BTreeMap<MemberId, VecDeque<Write>>,
     heard_count: usize,
+    /// Writes that came to be known, in all.
+    known: u64,
 }
 
 #[derive(Debug)]
@@ -74,6 +76,7 @@ impl Writes {
             kept.own.pop_front();
         }
         kept.own.push_back(Write::new(record, at));
+        kept.known += 1;
     }
 
     /// A member announced this one, of a write that ended at `at`.
@@ -92,6 +95,12 @@ impl Writes {
         }
         kept.heard.entry(author).or_default().push_back(write);
         kept.heard_count += 1;
+        kept.known += 1;
+    }
+
+    /// How many writes have come to be known since the start.
+    pub(crate) fn known(&self) -> u64 {
+        self.lock().known
     }
 
     /// This node's own of the last `lifetime`, in messages.

@@ -17,11 +17,7 @@ fn answer(number: u32, date: u64) -> Holding {
 
 fn write(number: u64) -> Holding {
     let stamp = ghmesh_model::wire::Stamp { author: ghmesh_model::MemberId([9; 32]), boot: 1, sequence: number };
-    Holding {
-        item: Item { id: ItemId::of_write(&stamp), version: Item::WRITE_VERSION },
-        date: None,
-        rank: Holding::WRITE_RANK,
-    }
+    Holding::write(ItemId::of_write(&stamp))
 }
 
 fn inventory(holdings: impl IntoIterator<Item = Holding>) -> Inventory {
@@ -136,6 +132,13 @@ fn writes_are_compared_whatever_their_age_and_answers_only_from_a_date_on() {
     let mut expected = [write(1).item, answer(2, 60).item];
     expected.sort_unstable();
     assert_eq!(asked, expected);
+}
+
+#[test]
+fn writes_take_the_place_of_those_that_were_known_before_and_answers_stay() {
+    let held = inventory([write(1), write(2), answer(1, 50)]);
+    let told = held.with_writes([2, 3].map(|number| write(number).item.id));
+    assert_eq!(told, inventory([write(2), write(3), answer(1, 50)]));
 }
 
 #[test]

@@ -14,7 +14,8 @@ use std::time::Duration;
 /// shared. About 10 µs each.
 const LOOKED_AT: usize = 2 * MAX_ITEMS;
 
-/// How old a stock may be that members' digests are compared with: however many ask, the store is read once in this time.
+/// How old a stock may be that members' digests are compared with: however many ask, the store is read once in this time. Of writes
+/// it always has the latest.
 const FOR_DIGESTS: Duration = Duration::from_secs(5);
 
 /// How old one may be in which what members pull is found. Then it is dropped, for it takes up to 2 MiB.
@@ -23,8 +24,10 @@ const KEPT: Duration = Duration::from_secs(60);
 /// What a node holds at one moment.
 pub(super) struct Stock {
     pub(super) inventory: Inventory,
-    answers: HashMap<ItemId, Subject>,
+    answers: Arc<HashMap<ItemId, Subject>>,
     at: Millis,
+    /// Writes that were known.
+    writes: u64,
 }
 
 impl Stock {
@@ -73,11 +76,13 @@ impl Inner {
         let _making = shelf.making.lock().await;
         // Who waited takes what was made meanwhile.
         let waited = self.clock.now().since(asked).unwrap_or_default();
-        if let Some(stock) = shelf.latest(self.clock.now(), most.max(waited)) {
-            return Some(stock);
+        let latest = shelf.latest(self.clock.now(), most.max(waited));
+        if let Some(stock) = latest.as_ref().filter(|stock| stock.writes == self.writes.known()) {
+            return Some(stock.clone());
         }
         let node = self.clone();
-        let stock = Arc::new(tokio::task::spawn_blocking(move || node.take_stock()).await.ok()?);
+        let take = move || latest.map_or_else(|| node.take_stock(), |stock| node.note_writes(&stock));
+        let stock = Arc::new(tokio::task::spawn_blocking(take).await.ok()?);
         *shelf.lock() = Some(stock.clone());
         self.drop_later(&stock);
         Some(stock)
@@ -107,13 +112,19 @@ impl Inner {
             answers.insert(holding.item.id, subject);
             Some(holding)
         });
+        // Counted first: one that comes in between is looked at again.
+        let known = self.writes.known();
         let writes = self.writes.ids(now, self.config.freshness.proof_ttl);
-        holdings.extend(writes.into_iter().map(|id| Holding {
-            item: Item { id, version: Item::WRITE_VERSION },
-            date: None,
-            rank: Holding::WRITE_RANK,
-        }));
-        Stock { inventory: Inventory::new(holdings, self.earliest_date(now)), answers, at: now }
+        holdings.extend(writes.into_iter().map(Holding::write));
+        let inventory = Inventory::new(holdings, self.earliest_date(now));
+        Stock { inventory, answers: Arc::new(answers), at: now, writes: known }
+    }
+
+    /// The same stock with the writes that are known now. Takes a millisecond where there are ten thousand answers.
+    fn note_writes(&self, Stock { inventory, answers, at, .. }: &Stock) -> Stock {
+        let known = self.writes.known();
+        let writes = self.writes.ids(self.clock.now(), self.config.freshness.proof_ttl);
+        Stock { inventory: inventory.with_writes(writes), answers: answers.clone(), at: *at, writes: known }
     }
 
     /// The `Date`, in Unix seconds, of what GitHub says now that is too old to be used.

@@ -121,6 +121,22 @@ async fn threat_11_a_write_is_heard_of_from_others_than_its_author_and_before_an
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn threat_11_a_write_is_listed_from_the_moment_it_is_heard_of() {
+    let one = Bench::in_mesh().await;
+    warm(&one, 2).await;
+    let listed = async || match one.inner().list(one.now().0 / 1000 - 3400, Summaries::of([], 1)).await {
+        Response::Digest { listing, .. } => listing.0,
+        other => panic!("it lists what it has: {other:?}"),
+    };
+    let before = listed().await;
+    let write = write(&one, own_scopes(&one, 0), 0);
+    let id = ItemId::of_write(&write.signed.stamp);
+    assert!(matches!(one.inner().receive(write).await, Some(Receipt::Written(..))));
+    let after = listed().await;
+    assert_eq!((after[0].id, &after[1..]), (id, &before[..]), "the answers are those of a moment ago");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_member_is_told_nothing_that_is_too_old_or_without_its_records() {
     let one = Bench::in_mesh().await;
     for (number, seconds_ago) in [(1, 10), (2, 3000), (3, 3610)] {
