@@ -77,6 +77,8 @@ async fn all_get_in(count: usize) {
     let failed: Vec<u64> = nodes.iter().map(|node| node.mesh.status().counters.dials_failed).collect();
     let most = failed.iter().max().copied().unwrap_or_default();
     println!("one mesh after {:?}, degrees {:?}, most failures {most}", begun.elapsed(), degrees(&nodes));
+    one_mesh(&nodes, 5).await;
+    println!("five neighbours after {:?}, degrees {:?}", begun.elapsed(), degrees(&nodes));
     assert!(most <= MAX_FAILED, "{failed:?}");
 }
 
