@@ -25,6 +25,11 @@ const MAX_DOUBTFUL_DIALS: usize = 6;
 
 /// The first pause after a failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause before an address is tried again that worked until a moment ago: its node is restarting, and may not know
+/// whom to dial itself. A refused dial costs little, and none is under way twice.
+const MAX_PAUSE_LOST: Duration = Duration::from_millis(500);
+/// How long that moment lasts: longer than a service manager takes for a restart.
+const LOST_FOR: Duration = Duration::from_secs(30);
 /// The longest pause before an address that worked lately is tried again: its node may be restarting.
 const MAX_PAUSE_PROVEN: Duration = Duration::from_secs(2);
 /// How long an address counts as having worked lately.
@@ -122,7 +127,10 @@ impl Entry {
     }
 
     fn max_pause(&self, now: Instant) -> Duration {
-        if self.worked_at.is_some_and(|at| now.duration_since(at) < PROVEN_FOR) {
+        let worked_within = |span| self.worked_at.is_some_and(|at| now.duration_since(at) < span);
+        if worked_within(LOST_FOR) {
+            MAX_PAUSE_LOST
+        } else if worked_within(PROVEN_FOR) {
             MAX_PAUSE_PROVEN
         } else if self.is_doubtful() {
             MAX_PAUSE_DOUBTFUL

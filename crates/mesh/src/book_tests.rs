@@ -58,7 +58,7 @@ fn pauses_double_to_ten_seconds_for_addresses_of_the_settings() {
 }
 
 #[test]
-fn an_address_that_worked_is_tried_every_two_seconds() {
+fn an_address_that_worked_is_tried_twice_a_second_and_later_every_two() {
     let mut scene = Scene::new();
     let peer = PeerId::random();
     scene.learn(1, Some(peer), Source::Remembered);
@@ -66,7 +66,9 @@ fn an_address_that_worked_is_tried_every_two_seconds() {
     scene.book.succeeded(&address(1), peer, scene.now);
     scene.book.lost(&peer, SHORT_LIFE, 0.5, scene.now);
     scene.now += FIRST_PAUSE;
-    assert_eq!(scene.pauses(8), [50, 100, 200, 400, 800, 1600, 2000, 2000]);
+    assert_eq!(scene.pauses(6), [50, 100, 200, 400, 500, 500]);
+    scene.now += LOST_FOR;
+    assert_eq!(scene.pauses(2), [2000, 2000]);
     scene.now += PROVEN_FOR;
     assert_eq!(scene.pauses(5), [12_800, 25_600, 51_200, 60_000, 60_000], "after ten minutes it is as any other");
     assert_eq!(scene.pauses(1000).last(), Some(&60_000), "for a day");

@@ -27,14 +27,15 @@ const ACCEPT_LIMIT: Duration = Duration::from_secs(3);
 /// Substreams of one connection. Exceeding it ends the connection, so it lies far above what requests may use.
 const MAX_SUBSTREAMS: usize = 1024;
 
-/// QUIC's handshake, on either end: one round trip, and as many repeats as three seconds have room for.
-const QUIC_HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
+/// QUIC's handshake, on either end: one round trip, and one repeat. A first packet that nobody answers is repeated after 1 s and then after
+/// 3 s (RFC 9002, section 6.2, with its initial round trip of 333 ms); a new dial in between finds sooner that a member is back.
+const QUIC_HANDSHAKE_LIMIT: Duration = Duration::from_secs(2);
 /// QUIC ends a connection by itself after this long without a packet of the other end (or three times what a repeat of a packet takes,
 /// if that is longer). Over TCP a kernel tells at once that a process was killed; over QUIC nobody does, so silence must. What ends
 /// wrongly, at an outage as long as this, is made anew within milliseconds.
-const QUIC_IDLE: Duration = Duration::from_millis(1500);
+const QUIC_IDLE: Duration = Duration::from_millis(1200);
 /// QUIC's own sign of life. A lost one is repeated within a few round trips.
-const QUIC_KEEP_ALIVE: Duration = Duration::from_millis(500);
+const QUIC_KEEP_ALIVE: Duration = Duration::from_millis(400);
 /// Bytes that a member may send ahead of what was read, on one substream and on all of a connection: 20 MB a second over 100 ms
 /// of distance. Each waiting stranger can occupy as much, so the antechamber 64 MiB.
 const QUIC_STREAM_WINDOW: u32 = 1 << 20;
