@@ -1,11 +1,12 @@
 //! The state machine: a lookup of this node's, from its beginning to its end.
 
+mod choice;
 mod owner;
 
 use crate::budget::{Budgets, RENEWAL};
-use crate::lease::{self, Holder, Lease};
+use crate::lease::{Holder, Lease};
 use crate::lookup::{Ask, Lookup, Phase};
-use crate::rank::{outranks, owners};
+use crate::rank::outranks;
 use crate::reputation::{Reputation, Standing};
 use crate::timers::{Timer, Timers};
 use crate::{Answer, AskId, FetchReason, Input, LookupId, Offence, Output, Subject};
@@ -567,36 +568,6 @@ impl Fleet {
             Phase::Following { reason, .. } => self.fetch_now(id, reason, now, out),
             Phase::Using | Phase::Fetching { .. } => {}
         }
-    }
-
-    // Whom to ask.
-
-    fn ranked(&self, subject: &Subject) -> Vec<MemberId> {
-        owners(&subject.key, self.members.keys().copied().chain([self.me]))
-    }
-
-    /// Who would decide in the place of `lessor`, had that not joined lately: who does not see it yet turns there.
-    fn former_owner(&self, subject: &Subject, lessor: &MemberId, now: Millis) -> Option<MemberId> {
-        let is_new = |since: &Millis| now.since(*since).is_none_or(|age| age < lease::LONGEST);
-        let joined = self.members.get(lessor).filter(|since| is_new(since))?;
-        let before = self.members.iter().filter(|(_, since)| *since < joined).map(|(member, _)| *member);
-        owners(&subject.key, before.chain([self.me])).first().copied()
-    }
-
-    /// Who may be asked whether it has something, the best ranked first.
-    fn askable(&self, subject: &Subject, now: Millis) -> impl Iterator<Item = MemberId> + '_ {
-        self.ranked(subject).into_iter().filter(move |member| self.is_askable(member, now))
-    }
-
-    fn is_askable(&self, member: &MemberId, now: Millis) -> bool {
-        self.reputation.standing(member, now) != Standing::Resting
-    }
-
-    /// Who may be asked to decide: who is used less only after all others.
-    fn deciders(&self, subject: &Subject, now: Millis) -> Vec<MemberId> {
-        let mut deciders: Vec<_> = self.askable(subject, now).collect();
-        deciders.sort_by_key(|member| self.reputation.standing(member, now));
-        deciders
     }
 
     fn offended(&mut self, member: MemberId, offence: Offence, now: Millis, out: &mut Vec<Output>) {

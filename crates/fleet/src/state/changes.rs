@@ -2,6 +2,7 @@
 
 use super::tests::{Bench, F, ask, inquired, member, replied};
 use super::*;
+use crate::rank::owners;
 use crate::{InquiryId, Reply};
 use ghmesh_model::WireKey;
 use std::collections::BTreeSet;

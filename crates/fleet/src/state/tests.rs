@@ -1,6 +1,7 @@
 //! Inputs and whole lists of outputs, "nothing happens" included: the protocol's plain course.
 
 use super::*;
+use crate::rank::owners;
 use crate::{InquiryId, Reply};
 use ghmesh_model::{Fingerprint, WireKey};
 
