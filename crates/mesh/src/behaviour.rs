@@ -6,9 +6,10 @@
 
 use crate::antechamber::PLACES;
 use crate::codec::{Frames, PROTOCOL};
-use crate::discreet::Discreet;
+use crate::discreet::{Discreet, Discretion};
+use crate::guarded::Guarded;
 use crate::interfaces::InterfacePolicy;
-use crate::metered::Metered;
+use crate::metered::{Meter, Metered};
 use crate::rings::MAX_RINGS;
 use ghmesh_model::limits::MAX_GOSSIP_BYTES;
 use ghmesh_seal::KeyRing;
@@ -95,19 +96,18 @@ pub(crate) fn build(
 ) -> (Behaviour, Option<io::Error>) {
     let local = keypair.public().to_peer_id();
     let (mdns, error) = match with_mdns.then(|| multicast(local)).transpose() {
-        Ok(mdns) => (mdns.map(|mdns| Discreet::new(mdns, interfaces.clone())), None),
+        Ok(mdns) => (mdns.map(|mdns| Guarded::by(Discretion::new(interfaces.clone()), mdns)), None),
         Err(error) => (None, Some(error)),
     };
+    let identify = identify::Behaviour::new(identification(keypair));
+    let identify = Guarded::by(Discretion::new(interfaces.clone()), identify);
     let behaviour = Behaviour {
         limits: connection_limits::Behaviour::new(limits()),
-        gossip: Metered::new(gossip(rings), GOSSIP_PER_SECOND),
+        gossip: Guarded::by(Meter::new(GOSSIP_PER_SECOND), gossip(rings)),
         exchange: exchange(),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING).with_timeout(PING)),
-        identify: Metered::new(
-            Discreet::new(identify::Behaviour::new(identification(keypair)), interfaces.clone()),
-            IDENTIFY_PER_SECOND,
-        ),
-        kademlia: Metered::new(kademlia(local), KADEMLIA_PER_SECOND),
+        identify: Guarded::by(Meter::new(IDENTIFY_PER_SECOND), identify),
+        kademlia: Guarded::by(Meter::new(KADEMLIA_PER_SECOND), kademlia(local)),
         mdns: mdns.into(),
     };
     (behaviour, error)

@@ -10,8 +10,9 @@
 //! - `book`, `precedence`, `resolve`, `interfaces`: whom to dial, over what first, from all sources at once.
 //! - `rendezvous`: the public DHT, where members leave their addresses for others.
 //! - `antechamber`, `connections`, `exiles`: which connections there may be before the gate, which there are, and who is kept out.
-//! - `letters`, `replay`, `allowance`, `rations`, `metered`, `offences`: what is sealed and opened, what was seen before, how much is too much, and who
-//!   did what nobody should.
+//! - `behaviour`, `guarded`, `metered`, `discreet`: libp2p's parts, and what stands between them and the members.
+//! - `letters`, `replay`, `allowance`, `rations`, `offences`: what is sealed and opened, what was seen before, how much is too much, and who did what
+//!   nobody should.
 
 mod allowance;
 mod antechamber;
@@ -24,6 +25,7 @@ mod discreet;
 mod exiles;
 mod gate;
 mod growth;
+mod guarded;
 mod identity;
 mod interfaces;
 mod letters;

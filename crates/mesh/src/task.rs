@@ -6,59 +6,38 @@
 
 mod dialling;
 mod events;
+mod lasting;
 mod requests;
 mod secrets;
 
-use crate::behaviour::{self, Behaviour};
-use crate::book::Book;
+use crate::behaviour::Behaviour;
 use crate::config::transport_of;
 use crate::connections::{Connections, PATROL};
-use crate::exiles::Exiles;
-use crate::gate::{Gate, Plea};
-use crate::growth::Growth;
+use crate::gate::Plea;
 use crate::identity::member_id;
-use crate::interfaces::InterfacePolicy;
-use crate::mesh::{Event, StartError};
-use crate::offences::{Offence, Offences};
-use crate::others::Others;
-use crate::rations::{Account, Rations};
+use crate::metered::Meter;
+use crate::offences::Offence;
 use crate::rendezvous::Met;
-use crate::resolve::{Resolved, Target};
-use crate::rings::Rings;
-use crate::status::{Counters, Peer, Source, Status};
-use crate::transport;
-use crate::workers::Gossiped;
+use crate::resolve::Resolved;
+use crate::status::{Peer, Status};
 use futures::{FutureExt, StreamExt};
 use ghmesh_model::MemberId;
-use libp2p::core::transport::{ListenerId, TransportError};
+use libp2p::core::transport::ListenerId;
 use libp2p::gossipsub::{MessageId, TopicHash};
-use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{OutboundRequestId, ResponseChannel};
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId, Swarm};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::io;
-use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
+
+pub(crate) use lasting::{Blueprint, Core};
 
 use dialling::COMPANY;
+use lasting::{Built, Member};
 
-/// A connection that nobody uses is closed after this. Gossip uses every one.
-const IDLE: Duration = Duration::from_secs(60);
-/// Requests of members that are answered at once, of all and of one. When full, a request is dropped, and its asker goes on
-/// without this node.
-const MAX_SERVING: usize = 256;
-const MAX_SERVING_ONE: usize = 64;
-/// Events about members that wait for the owner. An owner this far behind is broken; the oldest is dropped.
-const MAX_OUTBOX: usize = 4096;
-/// Connections at the gate that wait to hear whether they are wanted. When full, they wait longer.
-const PLEAS: usize = 64;
-/// First dials are spread over this. A first member within a second has room for it.
-const SPREAD: Duration = Duration::from_millis(100);
 /// Between two snapshots, where nobody joins or leaves: in a crowd there is something new every millisecond.
 const SHOW: Duration = Duration::from_millis(25);
 /// Before a panicked task starts again.
@@ -134,221 +113,6 @@ pub(crate) enum Verdict {
     TooManyForwarded,
     /// Not a member's word; ends here.
     Refused,
-}
-
-/// What a swarm is built from, each time.
-pub(crate) struct Blueprint {
-    pub(crate) keypair: Keypair,
-    pub(crate) rings: Rings,
-    /// Once bound, with the ports that were got.
-    pub(crate) listen: Vec<Multiaddr>,
-    pub(crate) mdns: bool,
-    pub(crate) interfaces: InterfacePolicy,
-    pub(crate) growth: Growth,
-}
-
-/// What outlives a panic.
-pub(crate) struct Core {
-    blueprint: Blueprint,
-    commands: mpsc::Receiver<Command>,
-    own_commands: mpsc::WeakSender<Command>,
-    events: mpsc::Sender<Event>,
-    intake: mpsc::Sender<Gossiped>,
-    status: watch::Sender<Status>,
-    book: Book,
-    others: Others,
-    members: BTreeMap<PeerId, Member>,
-    exiles: Exiles,
-    rations: Rations,
-    offences: Offences,
-    outbox: VecDeque<Event>,
-    serving: Arc<Semaphore>,
-    counters: Counters,
-}
-
-/// A connected member.
-struct Member {
-    member: MemberId,
-    since: Instant,
-    inbound: bool,
-    /// Whether its subscription has arrived: before, gossip does not reach it.
-    subscribed: bool,
-    /// What it is subscribed to: the secrets that it holds.
-    topics: BTreeSet<TopicHash>,
-    round_trip: Option<Duration>,
-    /// Where it says that it listens, and is seen.
-    confirmed: Vec<Multiaddr>,
-    /// What the owner was told of its addresses.
-    told: Vec<String>,
-    /// Requests to it under way.
-    asking: usize,
-    /// Gossip that it forwarded and that waits to be opened.
-    unread: usize,
-    serving: Arc<Semaphore>,
-    account: Account,
-}
-
-/// A new swarm and what belongs to it.
-pub(crate) struct Built {
-    swarm: Swarm<Behaviour>,
-    pleas: mpsc::Receiver<Plea>,
-    listeners: HashMap<ListenerId, usize>,
-}
-
-impl Core {
-    pub(crate) fn new(
-        blueprint: Blueprint,
-        (commands, own_commands): (mpsc::Receiver<Command>, mpsc::WeakSender<Command>),
-        events: mpsc::Sender<Event>,
-        intake: mpsc::Sender<Gossiped>,
-        status: watch::Sender<Status>,
-    ) -> Self {
-        let mut book = Book::new(blueprint.keypair.public().to_peer_id());
-        [Source::Kademlia, Source::Identify, Source::Inbound].into_iter().for_each(|source| book.enable(source));
-        if blueprint.mdns {
-            book.enable(Source::Mdns);
-        }
-        Core {
-            blueprint,
-            commands,
-            own_commands,
-            events,
-            intake,
-            status,
-            book,
-            others: Others::default(),
-            members: BTreeMap::new(),
-            exiles: Exiles::default(),
-            rations: Rations::new(Instant::now()),
-            offences: Offences::default(),
-            outbox: VecDeque::new(),
-            serving: Arc::new(Semaphore::new(MAX_SERVING)),
-            counters: Counters::default(),
-        }
-    }
-
-    pub(crate) fn learn_configured(&mut self, addresses: Vec<(Multiaddr, Option<PeerId>)>) {
-        for (address, peer) in addresses {
-            self.book.learn(address, peer, Source::Static, soon());
-        }
-    }
-
-    /// Notes that names are to be resolved.
-    pub(crate) fn expect(&mut self, targets: &[Target]) {
-        targets.iter().for_each(|target| self.book.enable(target.source()));
-    }
-
-    /// Notes that a DHT is to be visited.
-    pub(crate) fn expect_rendezvous(&mut self) {
-        self.book.enable(Source::Rendezvous);
-    }
-
-    pub(crate) fn learn_remembered(&mut self, addresses: Vec<(Multiaddr, PeerId)>) {
-        for (address, peer) in addresses {
-            self.book.learn(address, Some(peer), Source::Remembered, soon());
-        }
-    }
-
-    fn learn_suggested(&mut self, addresses: Vec<(Multiaddr, PeerId)>) {
-        let now = Instant::now();
-        addresses.into_iter().for_each(|(address, peer)| self.book.learn(address, Some(peer), Source::Presence, now));
-    }
-
-    /// A swarm that listens on every address, or the reason why not.
-    pub(crate) fn first_swarm(&mut self) -> Result<Built, StartError> {
-        let mut built = self.build()?;
-        for index in 0..self.blueprint.listen.len() {
-            let address = self.blueprint.listen[index].clone();
-            probe(&address).map_err(|source| StartError::Listen { address: address.to_string(), source })?;
-            let listener = built
-                .swarm
-                .listen_on(address.clone())
-                .map_err(|error| StartError::Listen { address: address.to_string(), source: listen_error(error) })?;
-            built.listeners.insert(listener, index);
-        }
-        Ok(built)
-    }
-
-    fn build(&mut self) -> Result<Built, libp2p::noise::Error> {
-        let (sender, pleas) = mpsc::channel(PLEAS);
-        let Blueprint { keypair, rings, mdns, interfaces, .. } = &self.blueprint;
-        let local = keypair.public().to_peer_id();
-        let gate = |transport| Gate { local, rings: rings.clone(), transport, pleas: sender.clone() };
-        let transport = transport::build(keypair, gate)?;
-        #[cfg(test)]
-        let transport = libp2p::Transport::boxed(crate::tests::cut::Cuttable::new(transport, local));
-        let (behaviour, error) = behaviour::build(keypair, &rings.held(), *mdns, interfaces);
-        if let Some(error) = error {
-            tracing::warn!(%error, "members on the LAN cannot be looked for");
-            self.book.error(Source::Mdns, error.to_string(), Instant::now());
-        }
-        let config = libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);
-        Ok(Built { swarm: Swarm::new(transport, behaviour, local, config), pleas, listeners: HashMap::new() })
-    }
-
-    /// After a panic: every connection is gone.
-    fn recover(&mut self) {
-        self.counters.restarts += 1;
-        let now = Instant::now();
-        for (peer, member) in std::mem::take(&mut self.members) {
-            self.book.lost(&peer, now.duration_since(member.since), rand::random(), now);
-            self.tell(Event::Left { member: member.member });
-        }
-        self.book.nothing_under_way();
-    }
-
-    fn tell(&mut self, event: Event) {
-        if self.outbox.len() == MAX_OUTBOX {
-            tracing::error!("nobody reads the mesh's events: the oldest is dropped");
-            self.outbox.pop_front();
-        }
-        self.outbox.push_back(event);
-    }
-
-    fn offended(&mut self, member: MemberId, offence: Offence) {
-        if self.offences.is_news(member, offence, Instant::now()) {
-            tracing::debug!(%member, ?offence, "a member did what it should not");
-            self.tell(Event::Offended { member, offence });
-        }
-    }
-
-    /// For what is of use only while it is new.
-    fn hint(&mut self, event: Event) {
-        if self.outbox.is_empty() {
-            let _ = self.events.try_send(event);
-        }
-    }
-}
-
-/// A moment of the next few: so that nodes which start together don't dial the same address together.
-pub(crate) fn soon() -> Instant {
-    Instant::now() + SPREAD.mul_f64(rand::random())
-}
-
-/// Whether a port is free. libp2p's TCP listeners share a port with any other of the same user (`SO_REUSEPORT`), so that a second
-/// daemon would silently take half of the first one's connections. Those of QUIC share nothing; here their error is a plain one.
-fn probe(address: &Multiaddr) -> io::Result<()> {
-    let mut parts = address.iter();
-    let ip = match parts.next() {
-        Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
-        // Bound without sharing, `::` would also claim every IPv4 address, which has a listener of its own.
-        Some(Protocol::Ip6(ip)) if !ip.is_unspecified() => IpAddr::V6(ip),
-        _ => return Ok(()),
-    };
-    match parts.next() {
-        Some(Protocol::Tcp(port)) if port != 0 => std::net::TcpListener::bind((ip, port)).map(drop),
-        Some(Protocol::Udp(port)) if port != 0 => std::net::UdpSocket::bind((ip, port)).map(drop),
-        _ => Ok(()),
-    }
-}
-
-fn listen_error(error: TransportError<io::Error>) -> io::Error {
-    match error {
-        TransportError::MultiaddrNotSupported(address) => {
-            io::Error::new(io::ErrorKind::Unsupported, format!("{address} is not supported"))
-        }
-        TransportError::Other(error) => error,
-    }
 }
 
 /// Runs the task until the mesh is stopped, whatever happens to it.
@@ -524,8 +288,11 @@ impl<'a> Task<'a> {
     /// Tells of members that made a behaviour do more than they may.
     fn tell_floods(&mut self) {
         let Behaviour { gossip, identify, kademlia, .. } = self.swarm.behaviour_mut();
-        let floods: BTreeSet<PeerId> =
-            [gossip.floods(), identify.floods(), kademlia.floods()].into_iter().flatten().collect();
+        let floods: BTreeSet<PeerId> = [&mut gossip.guard, &mut identify.guard, &mut kademlia.guard]
+            .map(Meter::floods)
+            .into_iter()
+            .flatten()
+            .collect();
         for member in floods.iter().filter_map(member_id) {
             self.core.offended(member, Offence::Flood);
         }
@@ -631,24 +398,5 @@ impl<'a> Task<'a> {
         let mut peers: Vec<Peer> = shown.collect();
         peers.sort_by_key(|peer| peer.member);
         peers
-    }
-}
-
-impl Member {
-    fn new(peer: &PeerId, inbound: bool, account: Account, now: Instant) -> Option<Self> {
-        Some(Member {
-            member: member_id(peer)?,
-            since: now,
-            inbound,
-            subscribed: false,
-            topics: BTreeSet::new(),
-            round_trip: None,
-            confirmed: Vec::new(),
-            told: Vec::new(),
-            asking: 0,
-            unread: 0,
-            serving: Arc::new(Semaphore::new(MAX_SERVING_ONE)),
-            account,
-        })
     }
 }

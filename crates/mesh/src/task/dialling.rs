@@ -349,7 +349,7 @@ impl Task<'_> {
                 }
                 chosen
                     .into_iter()
-                    .for_each(|(address, peer)| self.core.book.learn(address, peer, source, super::soon()));
+                    .for_each(|(address, peer)| self.core.book.learn(address, peer, source, super::lasting::soon()));
                 let connections = &self.connections;
                 let vanished = vanished.iter();
                 vanished.for_each(|address| self.core.book.vanish(address, source, |peer| connections.contains(peer)));
