@@ -50,7 +50,8 @@ for number in $(seq "$nodes"); do
   kubo "$number" init --profile=test --empty-repo >/dev/null
   kubo "$number" config Routing.Type dhtserver
   kubo "$number" config --json Routing.LoopbackAddressesOnLanDHT true
-  kubo "$number" config --json Addresses.Swarm "[\"/ip4/127.0.0.1/tcp/$port\",\"/ip4/127.0.0.1/udp/$port/quic-v1\"]"
+  # Over TCP alone: this version's QUIC panics at some handshakes where Go is newer than it.
+  kubo "$number" config --json Addresses.Swarm "[\"/ip4/127.0.0.1/tcp/$port\"]"
   for address in "${known[@]}"; do kubo "$number" bootstrap add "$address" >/dev/null; done
   IPFS_PATH="$dir/kubo-$number" "$ipfs" daemon >"$dir/kubo-$number.log" 2>&1 &
   pids+=($!)
@@ -95,7 +96,7 @@ within_a_minute() { # what, command...
     sleep 0.1
   done
   echo "not within a minute: $what" >&2
-  tail -n 20 "$dir"/one.log "$dir"/two.log >&2
+  tail -n 20 "$dir"/{one,two,three}.log >&2
   exit 1
 }
 
