@@ -1,6 +1,7 @@
 //! kill -9, and a node that comes back.
 
-use ghmesh_github_sim::{Config, Sim, tokens};
+use ghmesh_github_sim::{Config, Fault, Sim, tokens};
+use ghmesh_tests::daemon::fleet;
 use ghmesh_tests::{Daemon, DaemonBuilder, client, eventually};
 use http::Method;
 use std::collections::BTreeSet;
@@ -28,6 +29,34 @@ async fn load(daemon: Arc<Daemon>, numbers: std::ops::Range<usize>, stored: Arc<
             stored.lock().expect("no test thread panicked").insert(number);
         }
     }
+}
+
+/// The rule beside threat 10: a write that was sent and whose end nobody heard may have happened.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_killed_during_a_write_shows_nothing_from_before_it_nor_do_others_once_it_is_back() {
+    let github = github().await;
+    let long = |how: DaemonBuilder| how.with("GHMESH_CACHE__DEFAULT_TTL", "1h");
+    let mut daemons = fleet(2, &github.url(), long).await;
+    let writer = daemons.pop().expect("two daemons");
+    for daemon in [&writer, &daemons[0]] {
+        assert_eq!(daemon.get(&issue(1), tokens::ALICE).await.status, 200);
+        assert!(daemon.holds(&issue(1), tokens::ALICE).await);
+    }
+    // GitHub writes at once, and answers when nobody listens any more.
+    github.set_faults(vec![Fault { method: Some("PATCH".into()), ..Fault::latency(60_000) }]);
+    let before = github.counters().calls();
+    let write = client::request(Method::PATCH, &issue(1), Some(tokens::ALICE))
+        .body(r#"{"title": "written, and not heard of"}"#.into());
+    let (endpoint, write) = (writer.endpoint(), write.expect("a request"));
+    let writing = tokio::spawn(async move { client::send(&endpoint, write).await.is_err() });
+    eventually("GitHub has the write", async || (github.counters().calls() > before).then_some(())).await;
+    let how = writer.kill().await;
+    assert!(writing.await.expect("it ends"), "the writer is gone before there is an answer");
+    let writer = how.with("GHMESH_MESH__BOOTSTRAP", &daemons[0].address().await).start().await;
+    let shown = async |daemon: &Daemon| daemon.get(&issue(1), tokens::ALICE).await.json()["title"].clone();
+    assert_eq!(shown(&writer).await, "written, and not heard of", "from its first answer on");
+    daemons[0].expired(&issue(1), tokens::ALICE).await;
+    assert_eq!(shown(&daemons[0]).await, "written, and not heard of");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::node::{Inner, Node};
 use crate::tombstones::Buried;
+use crate::unfinished::WriteId;
 use bytes::Bytes;
 use ghmesh_model::{Millis, Scope, limits};
 use ghmesh_origin::{Body, BoxError, Safety, chain, full, read_ahead};
@@ -75,7 +76,8 @@ impl Inner {
         change: Change,
     ) -> Result<Response<Body>, Failure> {
         self.counts.requests.add();
-        let write = Write { node: Some(self.clone()), change, sent: Arc::default() };
+        let mut write = Write { node: Some(self.clone()), change, sent: Arc::default(), noted: None };
+        write.begin().await;
         let body = write.watch(body);
         let result = self.pass(pass, method, body).await;
         let (head, body) = write.end(result).await?.into_parts();
@@ -135,9 +137,19 @@ struct Write {
     change: Change,
     /// Whether the caller's body has been read to its end. Before that the origin has no whole request to act on.
     sent: Arc<AtomicBool>,
+    /// Its name in the store, from before it is sent.
+    noted: Option<WriteId>,
 }
 
 impl Write {
+    async fn begin(&mut self) {
+        let scopes = self.change.scopes(Told::Nothing);
+        if let Some(node) = self.node.clone().filter(|_| !scopes.is_empty()) {
+            let id = *self.noted.insert(rand::random());
+            node.note_write(id, scopes).await;
+        }
+    }
+
     fn watch(&self, body: Body) -> Body {
         if body.is_end_stream() {
             self.sent.store(true, Ordering::Release);
@@ -164,9 +176,11 @@ impl Write {
             Ok(_) | Err(Failure::ClientBody { .. }) => node.counts.passed.add(),
             Err(_) => node.counts.failures.add(),
         }
-        if !changed.is_empty() {
-            // In a task: a caller that hangs up now must not keep the members from hearing of it.
-            let _ = tokio::spawn(async move { node.bury(changed, node.clock.now()).await }).await;
+        let (noted, must_wait) = (self.noted.take(), !changed.is_empty());
+        // In a task: a caller that hangs up now must not keep the members from hearing of it.
+        let ending = tokio::spawn(async move { node.end_write(noted, changed).await });
+        if must_wait {
+            let _ = ending.await;
         }
         ended
     }
@@ -194,10 +208,9 @@ impl Drop for Write {
     fn drop(&mut self) {
         let Some(node) = self.node.take() else { return };
         node.counts.passed.add();
-        let changed = self.change.scopes(Told::Nothing);
-        if !changed.is_empty() && self.sent.load(Ordering::Acquire) {
-            tokio::spawn(async move { node.bury(changed, node.clock.now()).await });
-        }
+        let sent = self.sent.load(Ordering::Acquire);
+        let (noted, changed) = (self.noted, if sent { self.change.scopes(Told::Nothing) } else { Vec::new() });
+        tokio::spawn(async move { node.end_write(noted, changed).await });
     }
 }
 

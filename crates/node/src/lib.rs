@@ -38,6 +38,7 @@ mod status;
 mod sync;
 mod tags;
 mod tombstones;
+mod unfinished;
 mod writes;
 
 pub use clock::Clock;

@@ -74,7 +74,10 @@ impl Members {
             tokio::spawn(listen(Arc::downgrade(node), events));
             let node = node.clone();
             node.attend();
-            tokio::spawn(async move { node.share_early().await });
+            tokio::spawn(async move {
+                node.share_early().await;
+                node.own_up().await;
+            });
         }
     }
 

@@ -17,13 +17,14 @@ use crate::stats::{Count, Counts, Stats};
 use crate::status::{LimitView, OriginView, PeerView, Readiness, Status};
 use crate::tags::Tags;
 use crate::tombstones::Tombstones;
+use crate::unfinished;
 use crate::writes::Writes;
 use bytes::Bytes;
 use ghmesh_model::{Entry, LocalFingerprint, Millis, Scope};
 use ghmesh_origin::{Body, Origin};
 use ghmesh_policy::answer::{self, HitKind};
 use ghmesh_policy::{Credential, Freshness, Origins, Read, Sharing, Verdict};
-use ghmesh_store::Store;
+use ghmesh_store::{Store, Unfinished};
 use http::{HeaderMap, Response};
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -63,6 +64,8 @@ pub(crate) struct Inner {
     pub(crate) counts: Counts,
     pub(crate) flights: Flights,
     pub(crate) tombstones: Tombstones,
+    /// Writes that an earlier process began, until members are told.
+    pub(crate) unfinished: Mutex<Vec<Unfinished>>,
     pub(crate) grants: Grants,
     pub(crate) denials: Denials,
     pub(crate) writes: Writes,
@@ -98,7 +101,9 @@ impl Node {
         let started = clock.now();
         let past = |stones: Vec<(Scope, Millis)>| stones.into_iter().map(move |(scope, at)| (scope, at.min(started)));
         let denials = Denials::new(past(denied), config.freshness.proof_ttl);
-        let tombstones = Tombstones::new(past(buried), config.freshness.proof_ttl);
+        let unfinished = store.unfinished_writes();
+        let begun = unfinished::tombstones(&unfinished, started);
+        let tombstones = Tombstones::new(past(buried).chain(begun), config.freshness.proof_ttl);
         Node(Arc::new(Inner {
             config,
             clock,
@@ -108,6 +113,7 @@ impl Node {
             counts: Counts::default(),
             flights: Flights::default(),
             tombstones,
+            unfinished: Mutex::new(unfinished),
             grants: Grants::default(),
             denials,
             writes: Writes::default(),

@@ -10,8 +10,8 @@ mod eviction;
 use crate::error::StoreError;
 use crate::memory::{CachedEntry, Effect, Used};
 use crate::rows::{self, CHUNK_BYTES, ENTRY_OVERHEAD_BYTES, EntryRow, EntryRowRef, MAX_ENTRY_BYTES, Name, State};
-use crate::rows::{RememberedPeer, Slot};
-use crate::store::{MAX_PEERS, MAX_TOMBSTONES};
+use crate::rows::{RememberedPeer, Slot, Unfinished};
+use crate::store::{MAX_PEERS, MAX_TOMBSTONES, MAX_WRITES};
 use bytes::Bytes;
 use ghmesh_model::{BodyCid, Entry, MemberId, Millis, Scope, cbor, limits};
 use ghmesh_seal::DataKey;
@@ -30,6 +30,8 @@ pub(crate) enum Change {
     Forget(MemberId),
     Bury(Vec<(Scope, Millis)>),
     ReplaceTombstones(Vec<(Scope, Millis)>),
+    BeginWrite(Unfinished),
+    EndWrites(Vec<[u8; 16]>),
     /// Nothing but the clock.
     Mark,
 }
@@ -57,6 +59,7 @@ pub(crate) struct Batch<'t> {
     bodies: Table<'t, (&'static Name, u32), &'static [u8]>,
     peers: Table<'t, &'static Name, &'static [u8]>,
     tombstones: Table<'t, &'static Name, &'static [u8]>,
+    writes: Table<'t, &'static Name, &'static [u8]>,
     index: Table<'t, &'static Name, (u64, u64, &'static Name)>,
     order: Table<'t, u64, &'static Name>,
     offers: Table<'t, u64, (&'static Name, u64)>,
@@ -84,6 +87,7 @@ impl<'t> Batch<'t> {
             bodies: transaction.open_table(rows::BODIES)?,
             peers: transaction.open_table(rows::PEERS)?,
             tombstones: transaction.open_table(rows::TOMBSTONES)?,
+            writes: transaction.open_table(rows::WRITES)?,
             index: transaction.open_table(rows::INDEX)?,
             order: transaction.open_table(rows::ORDER)?,
             offers: transaction.open_table(rows::OFFERS)?,
@@ -106,6 +110,13 @@ impl<'t> Batch<'t> {
             Change::ReplaceTombstones(tombstones) => {
                 self.tombstones.retain(|_, _| false)?;
                 self.bury(tombstones)
+            }
+            Change::BeginWrite(write) => self.begin_write(write),
+            Change::EndWrites(ids) => {
+                for id in ids {
+                    self.writes.remove(&rows::write_name(self.key, id))?;
+                }
+                Ok(Ok(()))
             }
             Change::Mark => Ok(Ok(())),
         }
@@ -289,6 +300,15 @@ impl<'t> Batch<'t> {
             }
         }
         Ok(oldest.map(|(_, name)| name))
+    }
+
+    fn begin_write(&mut self, write: &Unfinished) -> Outcome {
+        if self.writes.len()? >= MAX_WRITES {
+            return Ok(Err(StoreError::TooManyWrites { limit: MAX_WRITES }));
+        }
+        let name = rows::write_name(self.key, &write.id);
+        self.writes.insert(&name, rows::seal_write(self.key, &name, write).as_slice())?;
+        Ok(Ok(()))
     }
 
     fn bury(&mut self, tombstones: &[(Scope, Millis)]) -> Outcome {

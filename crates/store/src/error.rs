@@ -152,6 +152,12 @@ pub enum StoreError {
         /// The entry's.
         cid: BodyCid,
     },
+    /// Too many writes under way.
+    #[error("more than {limit} writes under way")]
+    TooManyWrites {
+        /// The limit.
+        limit: u64,
+    },
     /// Too many tombstones: replace them by coarser ones.
     #[error("more than {limit} tombstones")]
     TooManyTombstones {

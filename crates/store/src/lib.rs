@@ -26,8 +26,10 @@ pub use config::Config;
 pub use directory::prepare_directory;
 pub use error::{DirectoryFault, OpenError, StoreError};
 pub use offers::Offered;
-pub use rows::{Group, RememberedPeer, Slot};
-pub use store::{Clock, MAX_KNOWN, MAX_PEER_ADDRESSES, MAX_PEERS, MAX_TOMBSTONES, Scan, Store, Usage, open};
+pub use rows::{Group, RememberedPeer, Slot, Unfinished};
+pub use store::{
+    Clock, MAX_KNOWN, MAX_PEER_ADDRESSES, MAX_PEERS, MAX_TOMBSTONES, MAX_WRITES, Scan, Store, Usage, open,
+};
 
 #[cfg(test)]
 mod tests;

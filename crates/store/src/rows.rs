@@ -7,6 +7,7 @@
 //! | `bodies/1` | name of the CID, chunk number | up to [`CHUNK_BYTES`] of the body, sealed |
 //! | `peers/1` | name of the member | [`RememberedPeer`], sealed |
 //! | `tombstones/1` | name of the scope | scope and moment, sealed |
+//! | `writes/1` | name of the write | [`Unfinished`], sealed |
 //! | `index/1` | name of the slot | place in the order, cost in bytes, name of the CID |
 //! | `order/1` | place in the order, oldest use first | name of a caller's slot |
 //! | `offers/1` | place in the same order | name of an offer's slot that has no twin, its weight in bytes |
@@ -34,6 +35,8 @@ pub(crate) const BODIES: TableDefinition<'static, (&'static Name, u32), &'static
     TableDefinition::new("bodies/1");
 pub(crate) const PEERS: Sealed = TableDefinition::new("peers/1");
 pub(crate) const TOMBSTONES: Sealed = TableDefinition::new("tombstones/1");
+/// Few, and there for as long as a write takes: not counted.
+pub(crate) const WRITES: Sealed = TableDefinition::new("writes/1");
 /// Place in the order, cost in bytes, name of the CID.
 pub(crate) const INDEX: TableDefinition<'static, &'static Name, (u64, u64, &'static Name)> =
     TableDefinition::new("index/1");
@@ -56,6 +59,8 @@ pub(crate) const CHUNK_BYTES: usize = 32 * 1024 - 128;
 pub(crate) const MAX_ENTRY_BYTES: usize = 256 * 1024;
 /// Largest of the small rows: a peer's with its addresses.
 const MAX_SMALL_BYTES: usize = 4 * 1024;
+/// Largest note of a write: a thousand scopes and more.
+const MAX_WRITE_BYTES: usize = 64 * 1024;
 /// What an entry costs beyond its own bytes: its rows in the index and order, seals, names.
 pub(crate) const ENTRY_OVERHEAD_BYTES: u64 = 256;
 
@@ -139,6 +144,17 @@ pub struct RememberedPeer {
     pub last_seen: Millis,
 }
 
+/// A write that was sent, or was about to be, and of whose end nothing was stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfinished {
+    /// Its number: unlike any other's.
+    pub id: [u8; 16],
+    /// What it may have changed.
+    pub scopes: Vec<Scope>,
+    /// When it began, on this node's timeline.
+    pub begun: Millis,
+}
+
 /// What every commit updates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct State {
@@ -214,6 +230,18 @@ pub(crate) fn seal_peer(key: &DataKey, name: &Name, peer: &RememberedPeer) -> Ve
 
 pub(crate) fn open_peer(key: &DataKey, name: &Name, sealed: &[u8]) -> Option<RememberedPeer> {
     open(key, "peers/1", name, sealed, MAX_SMALL_BYTES)
+}
+
+pub(crate) fn write_name(key: &DataKey, id: &[u8; 16]) -> Name {
+    key.row_name("writes/1", id)
+}
+
+pub(crate) fn seal_write(key: &DataKey, name: &Name, write: &Unfinished) -> Vec<u8> {
+    seal_bytes(key, "writes/1", name, &cbor::encode(write))
+}
+
+pub(crate) fn open_write(key: &DataKey, name: &Name, sealed: &[u8]) -> Option<Unfinished> {
+    open(key, "writes/1", name, sealed, MAX_WRITE_BYTES)
 }
 
 pub(crate) fn tombstone_name(key: &DataKey, scope: &Scope) -> Name {

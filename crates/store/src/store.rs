@@ -6,7 +6,7 @@ use crate::database::{self, Holder, Opener};
 use crate::directory::{self, Lock};
 use crate::error::{OpenError, StoreError};
 use crate::memory::{CachedEntry, Memory, Used};
-use crate::rows::{self, EntryRow, Group, Name, RememberedPeer, Slot, State};
+use crate::rows::{self, EntryRow, Group, Name, RememberedPeer, Slot, State, Unfinished};
 use crate::writer::{Command, Promise, Request, Writer};
 use bytes::Bytes;
 use ghmesh_model::{BodyCid, Entry, MemberId, Millis, Scope};
@@ -21,6 +21,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 pub const MAX_PEERS: usize = 200;
 /// Most addresses of one remembered peer; further ones are left out.
 pub const MAX_PEER_ADDRESSES: usize = 3;
+/// Most writes that are under way at once.
+pub const MAX_WRITES: u64 = 4096;
 /// Most tombstones. They are never dropped: who has more must replace them by coarser ones.
 pub const MAX_TOMBSTONES: u64 = 65_536;
 
@@ -358,6 +360,28 @@ impl Store {
         let mut peers = self.all(rows::PEERS, |name, sealed| rows::open_peer(key, name, sealed));
         peers.sort_by_key(|peer: &RememberedPeer| std::cmp::Reverse((peer.last_seen, peer.member)));
         peers
+    }
+
+    /// Notes that a write is about to be sent: until [`Store::end_writes`] it is among the [`Store::unfinished_writes`], also after a crash.
+    ///
+    /// # Errors
+    /// [`StoreError::TooManyWrites`], [`StoreError::Write`], [`StoreError::Closed`]; then it was not noted.
+    pub async fn begin_write(&self, write: Unfinished) -> Result<(), StoreError> {
+        self.change(Change::BeginWrite(write)).await
+    }
+
+    /// What there is to be remembered of these writes is stored otherwise.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`], [`StoreError::Closed`].
+    pub async fn end_writes(&self, ids: Vec<[u8; 16]>) -> Result<(), StoreError> {
+        self.change(Change::EndWrites(ids)).await
+    }
+
+    /// The writes that were begun and not ended.
+    pub fn unfinished_writes(&self) -> Vec<Unfinished> {
+        let key = &self.shared.key;
+        self.all(rows::WRITES, |name, sealed| rows::open_write(key, name, sealed))
     }
 
     /// Adds tombstones; of two for one scope the later stays.

@@ -180,6 +180,7 @@ async fn share(
     let stop = stopped(stopping);
     tokio::pin!(stop);
     if choice.secret.is_none() {
+        node.own_up().await;
         tokio::select! {
             () = unheard(&mut hangups) => {}
             () = stop => {}
@@ -207,6 +208,7 @@ async fn share(
             let reason = crate::told(&error);
             tracing::error!("the mesh can't be joined, this cache stays local: {reason}");
             node.mesh_failed(reason);
+            node.own_up().await;
             tokio::select! {
                 () = unheard(&mut hangups) => {}
                 () = stop => {}

@@ -1,7 +1,7 @@
 //! What is put is there, once, sealed, until it is removed.
 
 use super::*;
-use crate::{MAX_PEERS, MAX_TOMBSTONES, RememberedPeer, StoreError};
+use crate::{MAX_PEERS, MAX_TOMBSTONES, MAX_WRITES, RememberedPeer, StoreError, Unfinished};
 use ghmesh_model::{MemberId, Scope};
 use tempfile::tempdir;
 
@@ -209,6 +209,27 @@ async fn tombstones_stay_until_they_are_replaced() {
     assert_eq!(store.tombstones().len(), 2, "none was dropped");
     store.replace_tombstones(vec![(scope(3), Millis(30))]).await.unwrap();
     assert_eq!(store.tombstones(), [(scope(3), Millis(30))]);
+}
+
+#[tokio::test]
+async fn a_write_is_unfinished_from_its_beginning_to_its_end() {
+    let dir = tempdir().unwrap();
+    let store = opened(dir.path());
+    let write = |number: u8| Unfinished { id: [number; 16], scopes: vec![Scope([number; 16]); 300], begun: NOW };
+    for number in 1..=3 {
+        store.begin_write(write(number)).await.unwrap();
+    }
+    store.end_writes(vec![[1; 16], [3; 16], [9; 16]]).await.unwrap();
+    let store = reopened(store, dir.path()).await;
+    assert_eq!(store.unfinished_writes(), [write(2)]);
+    let mut others = tokio::task::JoinSet::new();
+    for number in 1..MAX_WRITES {
+        let (store, id) = (store.clone(), u128::from(number).to_le_bytes());
+        others.spawn(async move { store.begin_write(Unfinished { id, scopes: Vec::new(), begun: NOW }).await });
+    }
+    assert!(others.join_all().await.iter().all(Result::is_ok));
+    let refused = store.begin_write(write(4)).await;
+    assert!(matches!(refused, Err(StoreError::TooManyWrites { .. })), "{refused:?}");
 }
 
 #[tokio::test]
