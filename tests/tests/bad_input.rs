@@ -59,6 +59,7 @@ async fn a_bad_setting_ends_the_daemon_with_2_and_says_what_to_write() {
         ("GHMESH_ADMIN__TOKEN", "short", &["admin.token has 5 characters", "16"]),
         ("GHMESH_POLICY__MODE", "on", &["policy.mode = \"on\" is not known", "\"cache\""]),
         ("GHMESH_LOG__LEVEL", "inof", &["log.level = \"inof\" is not a log level", "info"]),
+        ("GHMESH_MESH__DISCOVERY__INTERFACES", "eth*0", &["mesh.discovery.interfaces", "eth*0", "is not an interface"]),
         ("GHMESH_MESH__ALLOW_WEAK_SECRET", "false", &["mesh.secret", "ghmesh secret new"]),
         ("GHMESH_MESH__SECRET", &job_token, &["mesh.secret", "ghs_ token", "ghmesh secret new"]),
     ];

@@ -15,10 +15,14 @@ use cli::{Cli, Command, SecretCommand};
 use exit::Exit;
 use settings::{Inputs, Loaded, Role};
 use std::process::ExitCode;
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 /// The libraries' own words, unless the operator asks for them: an empty routing table is no news for a first node.
 const LIBRARIES: &str = "libp2p_kad=error,libp2p_swarm=warn,libp2p_mdns=error";
+
+/// How long the end of the daemon waits for what hangs in the system.
+const HANGING: Duration = Duration::from_secs(1);
 
 /// What commands beside the daemon log: only what their user should act on.
 const CLIENT_LOG: &str = "warn";
@@ -69,7 +73,13 @@ fn perform(cli: Cli) -> anyhow::Result<Exit> {
     };
     start_log(&loaded, role)?;
     match cli.command {
-        Command::Up(_) => runtime()?.block_on(commands::up::run(loaded, inputs)),
+        Command::Up(_) => {
+            let runtime = runtime()?;
+            let exit = runtime.block_on(commands::up::run(loaded, inputs));
+            // What hangs in the system, as on a network file system that is gone, is left.
+            runtime.shutdown_timeout(HANGING);
+            exit
+        }
         command => {
             drop(inputs);
             runtime()?.block_on(ask(command, &loaded))

@@ -98,6 +98,11 @@ impl Interfaces {
         Interfaces { policy: policy.clone(), routes, own }
     }
 
+    /// Whether only certain interfaces are used, and this machine has none of them.
+    pub(crate) fn are_missing(&self) -> bool {
+        !self.policy.only.is_empty() && !self.own.values().any(|interface| self.policy.uses(interface))
+    }
+
     /// Whether dialling an announced `address` can lead to another machine by a network that is used.
     pub(crate) fn is_useful(&self, address: &Multiaddr) -> bool {
         let Some(ip) = ip_of(address) else { return false };
@@ -208,7 +213,13 @@ mod tests {
         let nothing = InterfacePolicy { only: vec![], skip: vec![] };
         assert_eq!(told(nothing), [true, true, true, true, true, false]);
         let tunnel = InterfacePolicy { only: vec!["tailscale0".into()], ..InterfacePolicy::default() };
-        assert_eq!(told(tunnel), [false, false, true, true, true, false], "only what is named, whatever is skipped");
+        assert_eq!(
+            told(tunnel.clone()),
+            [false, false, true, true, true, false],
+            "only what is named, whatever is skipped"
+        );
+        let absent = InterfacePolicy { only: vec!["enp0s*".into()], ..InterfacePolicy::default() };
+        assert_eq!([tunnel, absent].map(|policy| interfaces(policy).are_missing()), [false, true]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::behaviour::REQUEST_LIMIT;
 use crate::config::{Config, ConfigError};
 use crate::growth::Growth;
 use crate::identity::{Identity, peer_id};
+use crate::interfaces::Interfaces;
 use crate::letters;
 use crate::offences::Offence;
 use crate::rendezvous::{self, Pace};
@@ -232,6 +233,9 @@ pub(crate) async fn start_tuned(
     let intake =
         Intake::new(rings.clone(), identity.member(), event_sender.clone(), status.clone()).spawn(weak.clone());
     let mut core = Core::new(blueprint, (commands, weak.clone()), event_sender, intake, status_sender);
+    if Interfaces::read(&plan.interfaces).are_missing() {
+        tracing::warn!(only = ?plan.interfaces.only, "this machine has none of the interfaces by which members are to be looked for");
+    }
     core.learn_configured(plan.addresses);
     core.learn_remembered(addresses_of(remembered));
     core.expect(&plan.targets);

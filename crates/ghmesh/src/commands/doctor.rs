@@ -56,7 +56,9 @@ fn examine(status: &Value) -> Vec<Finding> {
     if text(&status["mesh"]) != "running" {
         return vec![mesh];
     }
-    let mut findings = vec![mesh, reachable(status), peers(status)];
+    let mut findings = vec![mesh];
+    findings.extend(secrets(status));
+    findings.extend([reachable(status), peers(status)]);
     findings.extend(list(&status["sources"]).map(|source| examine_source(source, status)));
     findings.extend(list(&status["others"]).map(other));
     findings
@@ -81,6 +83,13 @@ fn mesh(status: &Value) -> Finding {
         ),
         other => Finding::new(Grade::Note, "mesh", format!("{other}: ask again in a moment")),
     }
+}
+
+/// Secrets that were to be changed and could not: when the others have changed theirs, this node is out.
+fn secrets(status: &Value) -> Option<Finding> {
+    let problem = status["secret_problem"].as_str()?;
+    let text = format!("can't be changed: {problem}; those from before are used on, until the others drop them");
+    Some(Finding::new(Grade::Wrong, "secrets", text))
 }
 
 fn reachable(status: &Value) -> Finding {
@@ -204,6 +213,14 @@ mod tests {
     fn a_node_with_peers_is_well_whatever_else_fails() {
         let status = status(2, 3, json!([source("static", "failing", 1), source("mdns", "good", 2)]));
         assert!(grades(&status).iter().all(|(_, grade)| *grade != Grade::Wrong), "{:?}", grades(&status));
+    }
+
+    #[test]
+    fn secrets_that_cannot_be_changed_are_wrong_though_there_are_peers() {
+        let mut status = status(2, 0, json!([]));
+        status["secret_problem"] = json!("mesh.secret_file /run/secret is empty");
+        let wrong: Vec<Finding> = examine(&status).into_iter().filter(|f| f.grade == Grade::Wrong).collect();
+        assert!(wrong.len() == 1 && wrong[0].text.contains("/run/secret is empty"), "{wrong:?}");
     }
 
     #[test]

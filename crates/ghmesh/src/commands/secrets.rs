@@ -197,7 +197,7 @@ fn look(files: &[PathBuf]) -> Hash {
     let mut hash = Sha256::new();
     for path in files {
         let mut bytes = Zeroizing::new(Vec::new());
-        let read = std::fs::File::open(path).and_then(|file| file.take(MAX_LOOKED_AT).read_to_end(&mut bytes));
+        let read = crate::settings::open_file(path).and_then(|file| file.take(MAX_LOOKED_AT).read_to_end(&mut bytes));
         // One that can't be read is another than one that is empty.
         hash.update([u8::from(read.is_ok())]);
         hash.update((bytes.len() as u64).to_be_bytes());

@@ -9,7 +9,6 @@ use super::problem::{Fault, Place, Problem};
 use super::{Environment, SecretText, Settings};
 use ghmesh_seal::{Refusal, Strength, WeakSecrets, assess};
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -337,7 +336,7 @@ fn accepted(settings: &Settings, errors: &mut Vec<SecretError>) -> Vec<SecretTex
 
 fn accepted_in_file(path: &Path, weak: WeakSecrets, errors: &mut Vec<SecretError>) -> Vec<SecretText> {
     let mut text = zeroize::Zeroizing::new(String::with_capacity(MAX_FILE_BYTES + 1));
-    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_string(&mut text));
+    let read = super::file::open(path).and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_string(&mut text));
     match read {
         Ok(_) if text.len() <= MAX_FILE_BYTES => {}
         Ok(_) => {
@@ -386,7 +385,7 @@ fn given(
 
 fn secret_in_file(path: &Path, notes: &mut Vec<SecretNote>) -> Result<SecretText, SecretError> {
     let unreadable = |source| SecretError::Unreadable { path: path.to_owned(), source };
-    let file = File::open(path).map_err(unreadable)?;
+    let file = super::file::open(path).map_err(unreadable)?;
     if is_readable_by_all(path) {
         notes.push(SecretNote::ReadableByAll { path: path.to_owned() });
     }

@@ -8,7 +8,6 @@ use super::key::{self, ENVIRONMENT_PREFIX, Fallback, Key};
 use super::problem::{Fault, MAX_SHOWN_CHARACTERS, Place, Problem};
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider, Source};
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -83,7 +82,7 @@ pub(super) fn place_of(metadata: &Metadata) -> Place {
 
 /// The text of a file, bounded. `None` if there is no such file.
 fn read_bounded(path: &Path) -> Result<Option<String>, Fault> {
-    let file = match File::open(path) {
+    let file = match super::file::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Fault::Unreadable(error)),

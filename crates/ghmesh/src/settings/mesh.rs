@@ -239,8 +239,20 @@ impl Mesh {
         check_addresses(problems, &LISTEN, &self.listen, Use::Listen);
         check_addresses(problems, &BOOTSTRAP, &self.bootstrap, Use::Dial);
         self.discovery.dht.validate(problems);
+        check_interfaces(problems, &INTERFACES, &self.discovery.interfaces);
+        check_interfaces(problems, &SKIP_INTERFACES, &self.discovery.skip_interfaces);
         let cluster_bytes = Quantity::Bytes(self.cluster.len() as u64);
         check_range(problems, &CLUSTER, cluster_bytes, (Quantity::Bytes(1), Quantity::Bytes(MAX_CLUSTER_BYTES)));
+    }
+}
+
+/// A `*` within a name would match nothing and say nothing; `none` beside others can't be meant.
+fn check_interfaces(problems: &mut Vec<Problem>, key: &'static Key, patterns: &[String]) {
+    for pattern in patterns {
+        let name = pattern.strip_suffix('*').unwrap_or(pattern);
+        if name.contains('*') || (pattern == "none" && patterns.len() > 1) {
+            problems.push(Problem::of_item(key, pattern, Fault::Interface));
+        }
     }
 }
 

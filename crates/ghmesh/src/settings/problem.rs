@@ -101,6 +101,9 @@ pub enum Fault {
     /// An address or name that a DHT does not have; the sentence says what to write.
     #[error(transparent)]
     Dht(ghmesh_mesh::AddressFault),
+    /// What is no pattern for interfaces' names.
+    #[error("is not an interface; write a name, or its beginning and *, or none alone")]
+    Interface,
     /// A filter of the log that its library refuses.
     #[error("is not a log level; write error, warn, info, debug or trace, or with parts, as in info,ghmesh_mesh=debug")]
     LogLevel,

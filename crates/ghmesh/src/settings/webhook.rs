@@ -4,7 +4,6 @@ use super::key::{Fallback, Key};
 use super::problem::{Fault, Problem};
 use super::reader::Reader;
 use super::secret::SecretText;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -101,7 +100,7 @@ impl Webhook {
             (None, Some(path)) => {
                 let unreadable = |source| WebhookSecretError::Unreadable { path: path.clone(), source };
                 let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES + 1));
-                let file = File::open(path).map_err(unreadable)?;
+                let file = super::file::open(path).map_err(unreadable)?;
                 file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
                 (SecretText::new(&text), SECRET_FILE.path)
             }
