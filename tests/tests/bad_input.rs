@@ -38,7 +38,7 @@ fn path(path: &Path) -> String {
 async fn a_bad_setting_ends_the_daemon_with_2_and_says_what_to_write() {
     let job_token = format!("ghs_{}", "a1B2".repeat(9));
     let long_path = format!("/tmp/{}", "s".repeat(120));
-    let cases: [(&str, &str, &[&str]); 22] = [
+    let cases: [(&str, &str, &[&str]); 23] = [
         ("GHMESH_MESH__SECERT", "x", &["GHMESH_MESH__SECERT is not a setting", "did you mean GHMESH_MESH__SECRET?"]),
         ("GHMESH_CACHE__TTL", "5", &["did you mean GHMESH_CACHE__DEFAULT_TTL?"]),
         ("GHMESH_CACHE__DEFAULT_TTL", "soon", &["cache.default_ttl = \"soon\" is not a time", "\"5m\""]),

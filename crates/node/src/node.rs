@@ -251,7 +251,9 @@ impl Inner {
             return Ok(answered);
         }
         if read.caller.directives.only_if_cached {
-            return Err(Failure::NotCached { reason: "the request forbids asking GitHub" });
+            return Err(Failure::NotCached {
+                reason: "the request, or policy.mode = \"offline\", forbids asking GitHub",
+            });
         }
         let key = (read.key, self.holder(&read));
         // Who wants the origin's word now does not take what a flight of before brings home.
