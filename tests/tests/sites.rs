@@ -93,20 +93,36 @@ const AT_ONCE: usize = 4;
 /// How long a large fleet may take to connect all with all on a machine under load.
 const FORMATION: Duration = Duration::from_secs(180);
 
-/// Starts nodes behind one address, on one host, and one outside that sees them all come from there.
-async fn fleet_behind_one_address(github: &Sim, lan: &mut Lan, site: &mut Lan, count: usize) -> Vec<Daemon> {
-    let (outside, inside) = (lan.add_host(), site.add_host());
-    let contact = Over::Tcp.addresses(&lan.address(&outside));
-    let mut daemons = vec![node(github, &outside, Over::Tcp).start().await];
-    let near = format!("/ip4/{}/tcp/20000", site.address(&inside));
+/// Nodes behind one address, on one host, and one outside that sees them all come from there.
+struct Crowd {
+    outside: String,
+    inside: String,
+    /// Who is known to all: the one outside, and the first inside.
+    contacts: String,
+}
+
+impl Crowd {
+    fn new(lan: &mut Lan, site: &mut Lan) -> Self {
+        let (outside, inside) = (lan.add_host(), site.add_host());
+        let near = format!("/ip4/{}/tcp/20000", site.address(&inside));
+        let contacts = format!("{},{near}", Over::Tcp.addresses(&lan.address(&outside)));
+        Crowd { outside, inside, contacts }
+    }
+
+    /// The node inside with this number, from 1.
+    fn inside(&self, github: &Sim, number: usize) -> Daemon {
+        let listen = format!("/ip4/0.0.0.0/tcp/{}", 19_999 + number);
+        let how = node(github, &self.inside, Over::Tcp).with("GHMESH_MESH__LISTEN", &listen);
+        how.with("GHMESH_MESH__BOOTSTRAP", &self.contacts).spawn()
+    }
+}
+
+/// Starts so many, and waits until all are connected to all.
+async fn start(github: &Sim, crowd: &Crowd, count: usize) -> Vec<Daemon> {
+    let mut daemons = vec![node(github, &crowd.outside, Over::Tcp).start().await];
     while daemons.len() < count {
-        let ports = daemons.len()..(daemons.len() + AT_ONCE).min(count);
-        let start = |number: usize| {
-            let listen = format!("/ip4/0.0.0.0/tcp/{}", 19_999 + number);
-            let how = node(github, &inside, Over::Tcp).with("GHMESH_MESH__LISTEN", &listen);
-            how.with("GHMESH_MESH__BOOTSTRAP", &format!("{contact},{near}")).spawn()
-        };
-        let mut started: Vec<Daemon> = ports.map(start).collect();
+        let numbers = daemons.len()..(daemons.len() + AT_ONCE).min(count);
+        let mut started: Vec<Daemon> = numbers.map(|number| crowd.inside(github, number)).collect();
         for daemon in &mut started {
             daemon.ready().await;
             daemon.address().await;
@@ -120,6 +136,19 @@ async fn fleet_behind_one_address(github: &Sim, lan: &mut Lan, site: &mut Lan, c
     }
     println!("{count} nodes: the last was connected to all {:?} after the last had started", began.elapsed());
     daemons
+}
+
+/// Starts one more node, which has nothing: how long after it has met somebody it has all that was measured.
+async fn join_warm(github: &Sim, crowd: &Crowd, count: usize) -> Duration {
+    let mut newcomer = crowd.inside(github, count);
+    newcomer.ready().await;
+    eventually("it has met somebody", async || (newcomer.count("connected_peers").await > 0).then_some(())).await;
+    let met = Instant::now();
+    for record in 0..RECORDS {
+        let held = async || newcomer.holds(&item(record), tokens::ALICE).await.then_some(());
+        eventually("it has what the others have", held).await;
+    }
+    met.elapsed()
 }
 
 /// From each of several nodes in turn, the one outside among them.
@@ -136,13 +165,14 @@ async fn measure(daemons: &[Daemon]) -> Vec<Duration> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root, for network namespaces"]
-async fn many_nodes_behind_one_address_are_one_mesh_and_every_record_reaches_all() {
+async fn many_nodes_behind_one_address_are_one_mesh_and_every_record_reaches_all_and_who_comes_late() {
     let fleets = std::env::var("GHMESH_TEST_FLEETS").unwrap_or_else(|_| FLEETS.to_owned());
     for count in fleets.split(',').map(|count| count.trim().parse::<usize>().expect("a number of nodes")) {
         let mut lan = Lan::new();
         let github = github(&lan).await;
         let mut site = lan.behind(Uplink::Masqueraded);
-        let daemons = fleet_behind_one_address(&github, &mut lan, &mut site, count).await;
+        let crowd = Crowd::new(&mut lan, &mut site);
+        let daemons = start(&github, &crowd, count).await;
         let mut taken = measure(&daemons).await;
         let memory = daemons.iter().map(Daemon::memory).max().unwrap_or_default();
         println!(
@@ -152,7 +182,11 @@ async fn many_nodes_behind_one_address_are_one_mesh_and_every_record_reaches_all
             percentile(&mut taken, 100),
         );
         assert_eq!(taken.len(), RECORDS * (count - 1));
-        assert_eq!(github.counters().calls(), RECORDS as u64);
+        println!(
+            "{count} nodes: one more has it all {:?} after it met the first",
+            join_warm(&github, &crowd, count).await
+        );
+        assert_eq!(github.counters().calls(), RECORDS as u64, "also for who came last");
         let seen_from_outside = daemons[0].admin("/_ghmesh/status").await.expect("it answers").json();
         assert_eq!(seen_from_outside["peers"].as_array().map(Vec::len), Some(count - 1), "nobody was driven out");
     }

@@ -65,7 +65,7 @@ static NAMES: Key = Key {
     values: "list of host names",
     meaning: "Names by which callers reach this gateway (a Service, an alias in `/etc/hosts`). A request to one of \
               them is for the first origin, as one to the gateway's own address is; other hosts are refused.",
-    because: "Addresses and `localhost` are known anyway; other names could be a browser's DNS rebinding.",
+    because: "Addresses and `localhost` are known anyway, with the listener's port where that is not 80; other names could be a browser's DNS rebinding.",
     secret: false,
 };
 
