@@ -170,3 +170,22 @@ async fn threat_12_a_clock_set_back_by_less_than_a_node_was_away_is_found_out_by
     let request = client::request(Method::GET, PATH, Some(tokens::ALICE)).header("cache-control", "only-if-cached");
     assert!(!daemon.send(request, "").await.status.is_success(), "eight seconds old, and not one");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threat_12_what_waited_in_the_sockets_of_a_node_that_stood_still_is_as_old_as_it_is_also_where_no_clock_is_right()
+ {
+    let github = github().await;
+    let how = || DaemonBuilder::new(&github.url()).with("GHMESH_CACHE__DEFAULT_TTL", "4s");
+    let awake = how().start().await;
+    // It never hears GitHub's time, by which it would find out.
+    let behind = how().with(AHEAD, &(-TEN_MINUTES).to_string());
+    let sleeper = behind.with("GHMESH_MESH__BOOTSTRAP", &awake.address().await).start().await;
+    awake.connected(1).await;
+    signal(&sleeper, Signal::STOP);
+    assert_eq!(awake.get(PATH, tokens::ALICE).await.status, 200);
+    // Longer than it is fresh, and shorter than the other waits for a sign of life.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    signal(&sleeper, Signal::CONT);
+    eventually("it has stored it", async || (sleeper.count("entries").await > 0).then_some(())).await;
+    assert!(!sleeper.holds(PATH, tokens::ALICE).await, "it is five seconds old");
+}

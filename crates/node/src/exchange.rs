@@ -8,6 +8,7 @@ use crate::candidates::latest_of_each;
 use crate::clock::Clock;
 use crate::keys::Keys;
 use crate::presented::Presented;
+use crate::pulse::Pulse;
 use bytes::Bytes;
 use ghmesh_fleet::{Offence, Subject};
 use ghmesh_mesh::{Author, Mesh};
@@ -73,6 +74,8 @@ pub(crate) struct Exchange {
     pub(crate) authority: Arc<str>,
     /// What tells true validations of credentials that were presented here from forged ones.
     pub(crate) presented: Arc<Presented>,
+    /// Whether what is read now may have waited for this process.
+    pub(crate) pulse: Pulse,
 }
 
 impl Exchange {
@@ -360,12 +363,12 @@ impl Exchange {
     }
 
     /// When a confirmation of that age was sent, on this node's timeline. An age is never less than the time since the
-    /// response's `Date`, whatever a member claims.
+    /// response's `Date`, whatever a member claims, and counts from before a pause of this process.
     pub(crate) fn confirmed_at(&self, age_ms: u64, origin_date: u64) -> Millis {
         let now = self.clock.now();
         let date = latest_of_date(origin_date);
         let by_date = self.github_now().since(date).unwrap_or_default();
-        now.before(by_date.max(Duration::from_millis(age_ms)))
+        now.before(by_date.max(Duration::from_millis(age_ms).saturating_add(self.pulse.delay(now))))
     }
 
     // Trusting.

@@ -32,6 +32,7 @@ mod node;
 mod origin_call;
 mod presence;
 mod presented;
+mod pulse;
 mod rotation;
 mod stats;
 mod status;

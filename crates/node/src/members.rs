@@ -5,6 +5,7 @@ use crate::coordinator::{Coordinator, OnHand};
 use crate::exchange::{Exchange, Receipt};
 use crate::keys::Keys;
 use crate::node::Inner;
+use crate::pulse::{BEAT, Pulse};
 use crate::stats::Stats;
 use crate::status::{OtherView, PeerView, SourceView};
 use crate::sync::Syncing;
@@ -62,6 +63,7 @@ impl Members {
             mesh: mesh.clone(),
             clock: node.clock,
             presented: Arc::default(),
+            pulse: Pulse::new(node.clock.now()),
             authority: node.config.origins.authorities().next().unwrap_or_default().into(),
         };
         let coordinator = Coordinator::start(mesh, exchange.clone(), node.clock, node.config.sharing.borrows());
@@ -70,6 +72,7 @@ impl Members {
         let pulling = Semaphore::new(bodies::PULLED_BYTES);
         if node.members.set(Members { exchange, coordinator, syncing, pulling, intakes }).is_ok() {
             Syncing::start(Arc::downgrade(node), inbox);
+            tokio::spawn(beat(Arc::downgrade(node)));
             outlets.into_iter().for_each(|outlet| drop(tokio::spawn(take_in(Arc::downgrade(node), outlet))));
             tokio::spawn(listen(Arc::downgrade(node), events));
             let node = node.clone();
@@ -171,6 +174,19 @@ async fn take_in(node: Weak<Inner>, mut records: mpsc::Receiver<Shared>) {
     while let Some(shared) = records.recv().await {
         let Some(node) = node.upgrade() else { return };
         let _ = node.receive(shared).await;
+    }
+}
+
+/// Lets the node notice that its process stood still.
+async fn beat(node: Weak<Inner>) {
+    let mut beats = tokio::time::interval(BEAT);
+    beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        beats.tick().await;
+        let Some(node) = node.upgrade() else { return };
+        if let Some(members) = node.members.get() {
+            members.exchange.pulse.beat(node.clock.now());
+        }
     }
 }
 
