@@ -182,12 +182,12 @@ async fn many_nodes_behind_one_address_are_one_mesh_and_every_record_reaches_all
             percentile(&mut taken, 100),
         );
         assert_eq!(taken.len(), RECORDS * (count - 1));
+        let seen_from_outside = daemons[0].admin("/_ghmesh/status").await.expect("it answers").json();
+        assert_eq!(seen_from_outside["peers"].as_array().map(Vec::len), Some(count - 1), "nobody was driven out");
         println!(
             "{count} nodes: one more has it all {:?} after it met the first",
             join_warm(&github, &crowd, count).await
         );
         assert_eq!(github.counters().calls(), RECORDS as u64, "also for who came last");
-        let seen_from_outside = daemons[0].admin("/_ghmesh/status").await.expect("it answers").json();
-        assert_eq!(seen_from_outside["peers"].as_array().map(Vec::len), Some(count - 1), "nobody was driven out");
     }
 }
