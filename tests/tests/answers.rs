@@ -373,7 +373,11 @@ async fn a_caller_that_breaks_off_its_upload_is_no_failure() {
     }
     eventually("both are counted", async || (daemon.count("passed").await == 2).then_some(())).await;
     assert_eq!((daemon.count("requests").await, daemon.count("failures").await), (2, 0));
-    assert!(!daemon.log().contains("WARN"), "{}", daemon.log());
+    let log = daemon.log();
+    // A slow disk is another matter, and told of.
+    let told: Vec<&str> =
+        log.lines().filter(|line| line.contains("WARN") && !line.contains("the disk takes long")).collect();
+    assert!(told.is_empty(), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
