@@ -7,10 +7,12 @@ use libp2p::identity::Keypair;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, Swarm, gossipsub};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Bytes of a message: as those that `many` publishes have, sealed.
 const BYTES: usize = 300;
+/// Neighbours that each sends whole messages to before anything is measured, where there are as many.
+const LEAST: usize = 4;
 
 /// One swarm, driven by a task.
 struct Bare {
@@ -18,6 +20,8 @@ struct Bare {
     publish: mpsc::Sender<Vec<u8>>,
     dial: mpsc::Sender<Multiaddr>,
     arrivals: mpsc::Receiver<Instant>,
+    /// How many it sends whole messages to.
+    neighbours: watch::Receiver<usize>,
 }
 
 fn topic() -> gossipsub::IdentTopic {
@@ -42,8 +46,9 @@ async fn start() -> Bare {
     let (publish, to_publish) = mpsc::channel(16);
     let (dial, to_dial) = mpsc::channel(128);
     let (arrived, arrivals) = mpsc::channel(1024);
-    tokio::spawn(drive(swarm, to_publish, to_dial, arrived));
-    Bare { address, publish, dial, arrivals }
+    let (grown, neighbours) = watch::channel(0);
+    tokio::spawn(drive(swarm, to_publish, to_dial, arrived, grown));
+    Bare { address, publish, dial, arrivals, neighbours }
 }
 
 async fn drive(
@@ -51,9 +56,12 @@ async fn drive(
     mut to_publish: mpsc::Receiver<Vec<u8>>,
     mut to_dial: mpsc::Receiver<Multiaddr>,
     arrived: mpsc::Sender<Instant>,
+    grown: watch::Sender<usize>,
 ) {
+    let mut heartbeat = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
+            _ = heartbeat.tick() => drop(grown.send(swarm.behaviour().all_mesh_peers().count())),
             event = swarm.select_next_some() => if let SwarmEvent::Behaviour(gossipsub::Event::Message {
                 propagation_source, message_id, ..
             }) = event {
@@ -80,7 +88,9 @@ pub(super) async fn measure(count: usize) -> Vec<Duration> {
         }
         swarms.push(new);
     }
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    for swarm in &mut swarms {
+        swarm.neighbours.wait_for(|neighbours| *neighbours >= LEAST.min(count - 1)).await.unwrap();
+    }
     let mut last = Vec::new();
     for number in 0..100_u8 {
         let from = usize::from(number) % count;

@@ -123,8 +123,10 @@ async fn split_and_merge(mut nodes: Vec<Node>, least: usize) {
     cut(&one, &other, true).await;
     let apart = || component(&one).len() == one.len() && component(&other).len() == size;
     eventually("two meshes", apart).await;
-    // The pauses between dials grow meanwhile.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // They go on trying, and the pauses between dials grow.
+    let failed = || one.iter().chain(&other).map(|node| node.mesh.status().counters.dials_failed).sum::<u64>();
+    let (before, more) = (failed(), 3 * (one.len() + size) as u64);
+    eventually("they try in vain", || failed() >= before + more).await;
     assert!(apart());
     cut(&one, &other, false).await;
     let healed = Instant::now();
