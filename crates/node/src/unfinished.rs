@@ -37,20 +37,17 @@ impl Inner {
         }
     }
 
-    /// A write ended: buries what it may have changed, up to now, and drops its note.
+    /// A write ended: buries what it may have changed, up to now, and drops its note after that. Returns when the burial is stored.
     pub(crate) async fn end_write(&self, id: Option<WriteId>, changed: Vec<Scope>) {
-        let forgotten = async {
-            if let Some(id) = id
-                && let Err(error) = self.store.end_writes(vec![id]).await
-            {
+        if !changed.is_empty() {
+            self.bury(changed, self.clock.now()).await;
+        }
+        let (Some(id), store) = (id, self.store.clone()) else { return };
+        tokio::spawn(async move {
+            if let Err(error) = store.end_writes(vec![id]).await {
                 tracing::debug!(%error, "the note of a write stays until the next start");
             }
-        };
-        if changed.is_empty() {
-            return forgotten.await;
-        }
-        // Polled first, and so stored first, or in the same commit.
-        tokio::join!(self.bury(changed, self.clock.now()), forgotten);
+        });
     }
 
     /// See [`Node::own_up`].
