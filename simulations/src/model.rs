@@ -1,6 +1,7 @@
 //! What nodes keep and say, reduced to what can make a difference: who confirmed which body of what for whom when.
 
 use ghmesh_fleet::{AskId, Subject};
+use ghmesh_model::wire::FetchStage;
 use ghmesh_model::{History, Millis};
 use std::rc::Rc;
 use std::time::Duration;
@@ -144,6 +145,8 @@ pub(crate) enum Gossip {
     Record(Shared),
     Written(Written),
     Budget(Rc<Said>),
+    /// Who fetches what, and how far that is.
+    Fetching(Item, NodeIndex, FetchStage),
 }
 
 /// What the author of a `Budget` record says of one credential's limits.

@@ -2,7 +2,8 @@
 
 use crate::asked::Asked;
 use ghmesh_model::wire::{
-    Bucket, Budget, Invalidated, Presence, Record, Request, Response, Shared, SignedRecord, Stamp, Stored, Validation,
+    Bucket, Budget, FetchStage, Fetching, Invalidated, Presence, Record, Request, Response, Shared, SignedRecord,
+    Stamp, Stored, Validation,
 };
 use ghmesh_model::{BodyCid, Fingerprint, MemberId, Representation, WireKey, cbor, limits};
 
@@ -28,6 +29,8 @@ pub(crate) struct Sizes {
     pub(crate) invalidated: u64,
     /// Gossip: limits.
     pub(crate) budget: u64,
+    /// Gossip: a fetch that begins.
+    pub(crate) fetching: u64,
     /// Gossip: a member that lives.
     pub(crate) presence: u64,
     pub(crate) ask: u64,
@@ -53,6 +56,7 @@ impl Sizes {
             revalidated: gossip(&Record::Revalidated(validation), None),
             invalidated: gossip(&Record::Invalidated(Invalidated { scopes: asked.written.clone() }), None),
             budget: gossip(&Record::Budget(budget()), None),
+            fetching: gossip(&Record::Fetching(fetching()), None),
             presence: gossip(&Record::Presence(presence()), None),
             ask: ENVELOPE + STREAM + cbor::encode(&have()).len() as u64,
             word: ENVELOPE + STREAM + cbor::encode(&Response::Coming { wait_ms: 3000 }).len() as u64,
@@ -64,6 +68,11 @@ impl Sizes {
 fn presence() -> Presence {
     let address = "/ip4/10.200.100.100/tcp/9000".to_owned();
     Presence { addresses: vec![address; limits::MAX_PRESENCE_ADDRESSES], neighbours: 64 }
+}
+
+fn fetching() -> Fetching {
+    let (key, fingerprint) = (WireKey([1; 32]), Fingerprint([2; 32]));
+    Fetching { key, fingerprint, stage: FetchStage::Begun, mac: vec![4; 32] }
 }
 
 fn have() -> Request {

@@ -19,8 +19,20 @@ const DATE_SLACK: Duration = Duration::from_secs(2);
 pub(crate) enum Holder {
     /// A lookup of this node.
     Own(LookupId),
-    /// Another member.
+    /// Another member, by this node's leave.
     Member(MemberId),
+    /// A member that told the whole fleet, and asked somebody else for leave.
+    Afar(MemberId),
+}
+
+impl Holder {
+    /// Whether it is that member, by whoever's leave.
+    pub(crate) fn is(self, member: MemberId) -> bool {
+        match self {
+            Holder::Member(holder) | Holder::Afar(holder) => holder == member,
+            Holder::Own(_) => false,
+        }
+    }
 }
 
 /// One running fetch.
@@ -43,11 +55,16 @@ impl Lease {
         let same = earlier.as_ref().filter(|lease| lease.holder == holder);
         let (granted, turn) = same.map_or((now, turn), |lease| (lease.granted, lease.turn));
         let (since, mut waiters) = earlier.map_or((now, BTreeSet::new()), |lease| (lease.since, lease.waiters));
-        if let Holder::Member(member) = holder {
+        if let Holder::Member(member) | Holder::Afar(member) = holder {
             waiters.remove(&member);
         }
         let until = now.after(span).min(granted.after(LONGEST));
         Lease { holder, since, granted, turn, until, waiters }
+    }
+
+    /// Whether it is only what somebody told everybody.
+    pub(crate) fn is_hearsay(&self) -> bool {
+        matches!(self.holder, Holder::Afar(_))
     }
 
     pub(crate) fn wait(&mut self, member: MemberId) {

@@ -34,6 +34,10 @@
 //! out. And as a lease's holder looks at the standbys once before it fetches, also at those that are used less, the call more is
 //! the exception.
 //!
+//! Where the fleet is larger than the circle of a node's neighbours, owners are chosen among those, and two far apart may not know of
+//! each other's leases. There, who fetches tells everybody (`state/afar.rs`), and who hears of it treats that as a lease of its own
+//! granting, for once and for no longer than one fetch should take.
+//!
 //! The crate decides and does nothing: [`Fleet::handle`] takes one input and the time and appends outputs, effects as data.
 //! It holds no clock, socket or randomness, so that the same inputs always give the same outputs.
 
@@ -180,6 +184,27 @@ pub enum Input {
         /// Whether the origin answered, with what no other node may have.
         unshareable: bool,
     },
+    /// A member tells the whole fleet that it fetches. The shell has seen that it holds the credential, as far as can be told.
+    Announced {
+        /// Who.
+        from: MemberId,
+        /// What.
+        subject: Subject,
+    },
+    /// A member tells the whole fleet that what it announced came to nothing.
+    Withdrawn {
+        /// Who.
+        from: MemberId,
+        /// Of what.
+        subject: Subject,
+        /// Whether the origin answered, with what no other node may have.
+        unshareable: bool,
+    },
+    /// Whether there are members beyond those that are connected, so that fetches are to be told to the whole fleet.
+    Extent {
+        /// Whether there are.
+        beyond: bool,
+    },
     /// A member connected.
     Joined {
         /// Who.
@@ -274,6 +299,18 @@ pub enum Output {
     Release {
         /// To whom.
         to: MemberId,
+        /// Of what.
+        subject: Subject,
+        /// Whether the origin answered, with what no other node may have.
+        unshareable: bool,
+    },
+    /// Tell the whole fleet of the fetch that this lookup begins; the [`Output::Fetch`] follows.
+    Announce {
+        /// The lookup.
+        lookup: LookupId,
+    },
+    /// Tell the whole fleet that a fetch that it was told of ended with nothing to share.
+    Withdraw {
         /// Of what.
         subject: Subject,
         /// Whether the origin answered, with what no other node may have.

@@ -66,6 +66,10 @@ pub(crate) struct Lookup {
     pub(crate) follow: bool,
     /// Whether it has followed another credential's fetch. It does so only once.
     pub(crate) followed: bool,
+    /// Whether it has waited for a fetch that everybody was told of. It does so only once.
+    pub(crate) has_waited_afar: bool,
+    /// Whether the whole fleet was told of its fetch.
+    pub(crate) announced: bool,
 }
 
 impl Lookup {
@@ -84,6 +88,8 @@ impl Lookup {
             behind: None,
             follow,
             followed: false,
+            has_waited_afar: false,
+            announced: false,
         }
     }
 

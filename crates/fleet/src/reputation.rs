@@ -7,7 +7,7 @@
 //! | *misdeeds*: what no honest node does | used less; more of them and it is expelled | they halve every ten minutes; an expulsion lasts a minute, each further one twice as long, an hour at most |
 //! | *lateness*: the share of its answers that came too late to be of use | used less | it answers in time, or a minute or so |
 //! | *failures*: questions in a row that had no answer | it rests: it is not asked | one question after a pause tries it; an answer ends it, a failure doubles the pause |
-//! | *a wait in vain*, to the end of this node's patience | its "somebody fetches" is not believed | a minute |
+//! | *a wait in vain*, to the end of this node's patience, or for a fetch that it told everybody of | its "somebody fetches" is not believed | a minute |
 //!
 //! An honest node that is merely slow, overloaded or far away is never expelled: only misdeeds lead there. What a member is
 //! used for here changes nothing for it: its questions are answered, its records are taken if they can be verified.

@@ -67,6 +67,11 @@ impl Roster {
         LEAST_INTERVAL.max(Duration::from_secs(1) * members / RECORDS_A_SECOND)
     }
 
+    /// Whether there are members that this node is not connected to.
+    pub fn reaches_beyond(&self) -> bool {
+        self.seen.keys().any(|member| !self.neighbours.contains(member))
+    }
+
     /// Connected members.
     pub fn neighbours(&self) -> usize {
         self.neighbours.len()
@@ -77,7 +82,8 @@ impl Roster {
         self.neighbours.len() < ENOUGH_NEIGHBOURS && !self.neighbours.contains(member)
     }
 
-    fn forget_silent(&mut self, now: Millis) {
+    /// Drops who has been silent for too long.
+    pub fn forget_silent(&mut self, now: Millis) {
         let members = u32::try_from(self.neighbours.len() + self.seen.len()).unwrap_or(u32::MAX);
         let interval = LEAST_INTERVAL.max(Duration::from_secs(1) * members / RECORDS_A_SECOND);
         let since = now.before(interval * SILENT_INTERVALS);
@@ -118,6 +124,22 @@ mod tests {
         assert_eq!((roster.size(seconds(0)), roster.size(seconds(3600))), (2, 2));
         roster.left(member(1), seconds(3600));
         assert_eq!((roster.size(seconds(3629)), roster.size(seconds(3630))), (2, 1));
+    }
+
+    #[test]
+    fn the_fleet_reaches_beyond_the_neighbours_while_somebody_else_is_heard() {
+        let mut roster = Roster::default();
+        roster.joined(member(1));
+        roster.heard(member(1), seconds(0));
+        assert!(!roster.reaches_beyond());
+        roster.heard(member(2), seconds(1));
+        assert!(roster.reaches_beyond());
+        roster.joined(member(2));
+        assert!(!roster.reaches_beyond());
+        roster.left(member(2), seconds(2));
+        assert!(roster.reaches_beyond(), "it may be somebody else's neighbour");
+        roster.forget_silent(seconds(32));
+        assert!(!roster.reaches_beyond());
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The state machine: a lookup of this node's, from its beginning to its end.
 
+mod afar;
 mod choice;
 mod owner;
 
+use self::afar::Fruitless;
 use crate::budget::{Budgets, RENEWAL};
 use crate::lease::{Holder, Lease};
 use crate::lookup::{Ask, Lookup, Phase};
@@ -71,12 +73,15 @@ pub struct Fleet {
     follow: bool,
     /// Who is connected, and since when.
     members: BTreeMap<MemberId, Millis>,
+    /// Whether there are members beyond those that are connected.
+    beyond: bool,
     lookups: BTreeMap<LookupId, Lookup>,
     asks: BTreeMap<AskId, Ask>,
     leases: BTreeMap<Subject, Lease>,
     timers: Timers,
     budgets: Budgets,
     reputation: Reputation,
+    fruitless: Fruitless,
     counters: Counters,
     last_ask: u64,
     last_turn: u64,
@@ -89,12 +94,14 @@ impl Fleet {
             me: config.me,
             follow: config.follow,
             members: BTreeMap::new(),
+            beyond: false,
             lookups: BTreeMap::new(),
             asks: BTreeMap::new(),
             leases: BTreeMap::new(),
             timers: Timers::default(),
             budgets: Budgets::default(),
             reputation: Reputation::default(),
+            fruitless: Fruitless::default(),
             counters: Counters::default(),
             last_ask: 0,
             last_turn: 0,
@@ -120,6 +127,9 @@ impl Fleet {
             }
             Input::Arrived { subject, confirmed_at } => self.arrived(subject, confirmed_at, now, out),
             Input::Released { from, subject, unshareable } => self.released(from, subject, unshareable, now, out),
+            Input::Announced { from, subject } => self.announced(from, subject, now, out),
+            Input::Withdrawn { from, subject, unshareable } => self.withdrawn(from, subject, unshareable, now, out),
+            Input::Extent { beyond } => self.beyond = beyond,
             Input::Joined { member } => {
                 self.members.entry(member).or_insert(now);
                 self.reputation.joined(&member);
@@ -189,6 +199,9 @@ impl Fleet {
         if let Some(remaining) = self.let_fetch(&lookup.subject, now) {
             return self.wait(id, None, remaining, now, out);
         }
+        if self.waits_afar(id, now, out) {
+            return;
+        }
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         lookup.phase = Phase::Asking;
         lookup.asked.clear();
@@ -217,7 +230,7 @@ impl Fleet {
     fn own(&mut self, id: LookupId, now: Millis, out: &mut Vec<Output>) {
         let Some(lookup) = self.lookups.get(&id) else { return };
         let subject = lookup.subject;
-        if let Some(lease) = self.running(&subject, now).filter(|lease| lease.holder != Holder::Own(id)) {
+        if let Some(lease) = self.granted(&subject, now).filter(|lease| lease.holder != Holder::Own(id)) {
             let remaining = lease.until.since(now).unwrap_or_default();
             return self.wait(id, None, remaining, now, out);
         }
@@ -238,7 +251,7 @@ impl Fleet {
         }
         let former = self.former_owner(&subject, &lessor, now);
         let former = former.filter(|former| outranks(&subject.key, &lessor, former));
-        if former == Some(self.me) && self.running(&subject, now).is_none() {
+        if former == Some(self.me) && self.granted(&subject, now).is_none() {
             self.lease_out(subject, Holder::Own(id), now);
         }
         let asked_yet = |member: &MemberId| *member == self.me || asked.contains(member);
@@ -397,7 +410,7 @@ impl Fleet {
         let Some(lookup) = self.lookups.get(&id) else { return };
         let subject = lookup.subject;
         let ahead = self.to_follow(lookup, reason, now);
-        if self.running(&subject, now).is_none() {
+        if self.granted(&subject, now).is_none() {
             self.lease_out(subject, Holder::Own(id), now);
         }
         match ahead {
@@ -413,6 +426,7 @@ impl Fleet {
         if !lookup.lessors.is_empty() {
             self.timers.set(Timer::Renew(id), now.after(RENEWAL));
         }
+        self.announce(id, reason, now, out);
         out.push(Output::Fetch { lookup: id, reason });
     }
 
@@ -521,7 +535,10 @@ impl Fleet {
     }
 
     fn ended(&mut self, id: LookupId, unshareable: bool, now: Millis, out: &mut Vec<Output>) {
-        let Some(Lookup { subject, lessors, .. }) = self.remove(id, now) else { return };
+        let Some(Lookup { subject, lessors, announced, .. }) = self.remove(id, now) else { return };
+        if announced {
+            self.withdraw(subject, unshareable, now, out);
+        }
         out.extend(lessors.into_iter().map(|to| Output::Release { to, subject, unshareable }));
         if self.leases.get(&subject).is_some_and(|lease| lease.holder == Holder::Own(id)) {
             self.abandon(subject, unshareable, now, out);
@@ -590,5 +607,7 @@ mod races;
 mod standing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod told;
 #[cfg(test)]
 mod waits;

@@ -168,6 +168,7 @@ impl Cluster {
                 }
             }
             Output::Fetch { lookup, reason } => self.fetch(node, lookup, reason),
+            Output::Announce { .. } | Output::Withdraw { .. } => panic!("all are neighbours"),
             Output::Expel { .. } => panic!("nobody misbehaves"),
         }
     }

@@ -82,6 +82,8 @@ pub enum Record {
     Budget(Budget),
     /// Its author is there.
     Presence(Presence),
+    /// Its author fetches, or fetched in vain.
+    Fetching(Fetching),
     /// A kind that this version does not know.
     Unknown(u16),
 }
@@ -223,6 +225,46 @@ impl Presence {
     }
 }
 
+/// That its author asks the origin, or did so in vain: told where not everybody is a neighbour of everybody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fetching {
+    /// K under the mesh key.
+    pub key: WireKey,
+    /// F.
+    pub fingerprint: Fingerprint,
+    /// How far it is.
+    pub stage: FetchStage,
+    /// Keyed from the credential itself over [`Fetching::mac_input`], as a validation's: nobody makes the holders of a credential
+    /// wait who never held it. Empty unless the fetch begins.
+    #[serde(with = "serde_bytes")]
+    pub mac: Vec<u8>,
+}
+
+/// How far a fetch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FetchStage {
+    /// It begins.
+    Begun,
+    /// It ended with nothing to share; another may try.
+    Failed,
+    /// The origin answered, with what no other node may have.
+    Unshareable,
+}
+
+impl Fetching {
+    /// The bytes under the MAC: domain, version, K, F, author, boot, sequence.
+    pub fn mac_input(&self, stamp: &Stamp) -> Vec<u8> {
+        let mut bytes = b"ghmesh/fetching\0".to_vec();
+        bytes.push(VERSION);
+        bytes.extend_from_slice(&self.key.0);
+        bytes.extend_from_slice(&self.fingerprint.0);
+        bytes.extend_from_slice(&stamp.author.0);
+        bytes.extend_from_slice(&stamp.boot.to_be_bytes());
+        bytes.extend_from_slice(&stamp.sequence.to_be_bytes());
+        bytes
+    }
+}
+
 fn push_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
     bytes.extend_from_slice(text.as_bytes());
@@ -233,6 +275,7 @@ const KIND_REVALIDATED: u16 = 2;
 const KIND_INVALIDATED: u16 = 3;
 const KIND_BUDGET: u16 = 4;
 const KIND_PRESENCE: u16 = 5;
+const KIND_FETCHING: u16 = 6;
 
 impl Record {
     /// The kind number and the encoded payload, as they are signed.
@@ -246,6 +289,7 @@ impl Record {
             Record::Invalidated(invalidated) => (KIND_INVALIDATED, cbor::encode(invalidated)),
             Record::Budget(budget) => (KIND_BUDGET, cbor::encode(budget)),
             Record::Presence(presence) => (KIND_PRESENCE, cbor::encode(presence)),
+            Record::Fetching(fetching) => (KIND_FETCHING, cbor::encode(fetching)),
             Record::Unknown(kind) => unreachable!("nobody authors a record of the unknown kind {kind}"),
         }
     }
@@ -258,6 +302,7 @@ impl Record {
             KIND_INVALIDATED => Record::Invalidated(cbor::decode::<Invalidated>(payload, limit)?.bounded()?),
             KIND_BUDGET => Record::Budget(cbor::decode::<Budget>(payload, limit)?.bounded()?),
             KIND_PRESENCE => Record::Presence(cbor::decode::<Presence>(payload, limit)?.bounded()?),
+            KIND_FETCHING => Record::Fetching(cbor::decode(payload, limit)?),
             other => Record::Unknown(other),
         };
         Ok(record)

@@ -4,7 +4,8 @@
 
 use ghmesh_model::digest::{Item, ItemId, Listing, Summaries, Wanted};
 use ghmesh_model::wire::{
-    Bucket, Budget, Invalidated, Presence, Record, Request, Response, Shared, SignedRecord, Stamp, Stored, Validation,
+    Bucket, Budget, FetchStage, Fetching, Invalidated, Presence, Record, Request, Response, Shared, SignedRecord,
+    Stamp, Stored, Validation,
 };
 use ghmesh_model::{BodyCid, Fingerprint, MemberId, Representation, Scope, WireKey, cbor};
 use serde::Serialize;
@@ -59,6 +60,10 @@ fn budget() -> Budget {
     }
 }
 
+fn fetching(stage: FetchStage, mac: Vec<u8>) -> Fetching {
+    Fetching { key: WireKey([1; 32]), fingerprint: Fingerprint([2; 32]), stage, mac }
+}
+
 fn records() -> Vec<(&'static str, Record)> {
     let presence = Presence { addresses: vec!["/ip4/10.0.0.1/tcp/9000".to_owned()], neighbours: 12 };
     vec![
@@ -67,6 +72,9 @@ fn records() -> Vec<(&'static str, Record)> {
         ("record 3 invalidated", Record::Invalidated(Invalidated { scopes: vec![Scope([5; 16])] })),
         ("record 4 budget", Record::Budget(budget())),
         ("record 5 presence", Record::Presence(presence)),
+        ("record 6 fetching, begun", Record::Fetching(fetching(FetchStage::Begun, vec![15; 32]))),
+        ("record 6 fetching, failed", Record::Fetching(fetching(FetchStage::Failed, Vec::new()))),
+        ("record 6 fetching, unshareable", Record::Fetching(fetching(FetchStage::Unshareable, Vec::new()))),
     ]
 }
 
@@ -153,6 +161,7 @@ fn what_is_signed_has_the_form_that_it_had() {
     let macs = [
         ("mac of a validation", validation().mac_input(&stamp, &stored().representation.headers)),
         ("mac of a budget", budget().mac_input(&stamp)),
+        ("mac of a fetch", fetching(FetchStage::Begun, Vec::new()).mac_input(&stamp)),
     ];
     let lines: Vec<String> = [("signed bytes", signed)]
         .into_iter()
@@ -168,7 +177,8 @@ fn every_line_is_still_held_to_something() {
     let held: Vec<&str> = records().iter().map(|(name, _)| *name).collect();
     let held = held.into_iter().chain(requests().iter().map(|(name, _)| *name).collect::<Vec<_>>());
     let held = held.chain(responses().iter().map(|(name, _)| *name).collect::<Vec<_>>());
-    let others = ["shared", "shared with its body", "signed bytes", "mac of a validation", "mac of a budget"];
+    let others =
+        ["shared", "shared with its body", "signed bytes", "mac of a validation", "mac of a budget", "mac of a fetch"];
     let held: Vec<&str> = held.chain(others).collect();
     assert!(fixture().keys().all(|name| held.contains(name)), "a line of the fixture is checked by nothing");
 }

@@ -38,6 +38,8 @@ pub(crate) enum Step {
     },
     /// Read the store again; [`Search::go_on`] if that is not enough.
     Check,
+    /// Tell the whole fleet of the fetch that comes next.
+    Announce,
     /// Go to the origin.
     Fetch(FetchReason),
     /// Records of what was fetched for other credentials; they permit nothing.
@@ -312,6 +314,8 @@ impl Task {
             }
             Output::Check { lookup } => self.step(lookup, Step::Check),
             Output::Fetch { lookup, reason } => self.step(lookup, Step::Fetch(reason)),
+            Output::Announce { lookup } => self.step(lookup, Step::Announce),
+            Output::Withdraw { subject, unshareable } => self.exchange.withdraw_fetch(subject, unshareable),
             Output::Reply { inquiry, reply } => self.reply(inquiry, reply),
             Output::Deliver { to, subject } => self.deliver(to, subject),
             Output::Release { to, subject: Subject { key, fingerprint }, unshareable } => {

@@ -58,7 +58,7 @@ pub(crate) enum Receipt {
 #[derive(Clone, Debug)]
 pub(crate) struct Alias {
     pub(crate) subject: Subject,
-    ring: KeyRing,
+    pub(crate) ring: KeyRing,
 }
 
 /// One mesh's keys and this node's pen, beside the store. Cheap to clone.
@@ -114,6 +114,7 @@ impl Exchange {
                 | Record::Invalidated(_)
                 | Record::Budget(_)
                 | Record::Presence(_)
+                | Record::Fetching(_)
                 | Record::Unknown(_),
             )
             | Err(_) => false,
@@ -249,7 +250,8 @@ impl Exchange {
                 Receipt::Said(Box::new(Said { budget, stamp: shared.signed.stamp, at }))
             }
             Ok(Record::Presence(presence)) => Receipt::Present(presence),
-            Ok(Record::Unknown(_)) => Receipt::Unknown,
+            // A fetch is told to all at once, or not at all.
+            Ok(Record::Fetching(_) | Record::Unknown(_)) => Receipt::Unknown,
             Err(error) => {
                 tracing::debug!(%error, author = %shared.signed.stamp.author, "refused a record");
                 Receipt::Untrue(Offence::Garbage)
@@ -386,6 +388,7 @@ impl Exchange {
                 | Record::Invalidated(_)
                 | Record::Budget(_)
                 | Record::Presence(_)
+                | Record::Fetching(_)
                 | Record::Unknown(_),
             )
             | Err(_) => false,

@@ -60,6 +60,7 @@ impl Inner {
                     }
                     search.go_on();
                 }
+                Step::Announce => self.announce_fetch(members, read),
                 Step::Fetch(reason) => {
                     // What arrived before the search was known was announced to nobody here.
                     let landed = self.complete(read, members, None).await;

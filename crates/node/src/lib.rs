@@ -6,6 +6,7 @@
 //!
 //! What may be cached and shown is `policy`'s decision, who asks whom is `fleet`'s; here their decisions are carried out.
 
+mod afar;
 mod bodies;
 mod budgets;
 mod candidates;

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use ghmesh_fleet::sync::SyncInput;
 use ghmesh_fleet::{Input, Offence, Subject};
 use ghmesh_mesh::{Author, Event, Mesh, Peer, Replier};
-use ghmesh_model::wire::{Request, Response, Shared};
+use ghmesh_model::wire::{Record, Request, Response, Shared};
 use ghmesh_model::{Entry, MemberId, Millis, limits};
 use ghmesh_store::RememberedPeer;
 use std::sync::{Arc, Weak};
@@ -222,7 +222,10 @@ impl Inner {
             Event::RoundTrip { rtt, .. } => members.coordinator.tell(Input::RoundTrip { took: rtt }),
             Event::Record { shared, .. } => {
                 self.counts.records_received.add();
-                self.queue(shared);
+                match shared.signed.record() {
+                    Ok(Record::Fetching(fetching)) => self.hear_of_fetch(members, &shared.signed.stamp, &fetching),
+                    _ => self.queue(shared),
+                }
             }
             Event::Offended { member, offence } => {
                 tracing::debug!(%member, ?offence, "a member did what it should not");

@@ -1,15 +1,16 @@
 //! Tells the mesh that this node is there, and keeps who else is.
 
 use crate::node::Inner;
-use ghmesh_fleet::Roster;
+use ghmesh_fleet::{Input, Roster};
 use ghmesh_model::wire::{Presence, Record, Shared};
 use ghmesh_model::{MemberId, limits};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-/// The roster of one node.
+/// The roster of one node, and whether it last reached beyond its neighbours.
 #[derive(Debug, Default)]
-pub(crate) struct Attendance(Mutex<Roster>);
+pub(crate) struct Attendance(Mutex<Roster>, AtomicBool);
 
 impl Attendance {
     fn lock(&self) -> MutexGuard<'_, Roster> {
@@ -26,7 +27,14 @@ impl Inner {
     /// A member connected (`true`) or its connection ended.
     pub(crate) fn note_neighbour(&self, member: MemberId, present: bool) {
         let mut roster = self.attendance.lock();
-        if present { roster.joined(member) } else { roster.left(member, self.clock.now()) }
+        if present {
+            roster.joined(member)
+        } else {
+            roster.left(member, self.clock.now())
+        }
+        let beyond = roster.reaches_beyond();
+        drop(roster);
+        self.tell_extent(beyond);
     }
 
     /// A member tells that it is there. Where this node has few neighbours, it gets to know it.
@@ -41,6 +49,17 @@ impl Inner {
         if roster.is_wanted(&member) {
             mesh.suggest(member, presence.addresses);
         }
+        let beyond = roster.reaches_beyond();
+        drop(roster);
+        self.tell_extent(beyond);
+    }
+
+    /// Whether the fleet is larger than the circle of neighbours decides who is told of fetches.
+    fn tell_extent(&self, beyond: bool) {
+        let known = self.attendance.1.swap(beyond, Ordering::Relaxed);
+        if let Some(members) = self.members.get().filter(|_| known != beyond) {
+            members.coordinator.tell(Input::Extent { beyond });
+        }
     }
 
     /// Members of the fleet, this node included.
@@ -52,7 +71,12 @@ impl Inner {
         let Some(members) = self.members.get() else { return };
         let exchange = &members.exchange;
         let addresses = dialable(exchange.mesh.status().listen_addrs);
-        let neighbours = self.attendance.lock().neighbours() as u64;
+        let (neighbours, beyond) = {
+            let mut roster = self.attendance.lock();
+            roster.forget_silent(self.clock.now());
+            (roster.neighbours() as u64, roster.reaches_beyond())
+        };
+        self.tell_extent(beyond);
         let record = Record::Presence(Presence { addresses, neighbours });
         let signed = exchange.author.sign(exchange.author.stamp(), &record);
         if let Err(full) = exchange.mesh.publish(Shared { signed, age_ms: 0, body: None }) {

@@ -61,6 +61,7 @@ impl World<'_> {
             Gossip::Record(_) => self.sizes.revalidated,
             Gossip::Written(_) => self.sizes.invalidated,
             Gossip::Budget(_) => self.sizes.budget,
+            Gossip::Fetching(..) => self.sizes.fetching,
         };
         let ring = self.leading(author);
         let mut flood = Flood {

@@ -5,6 +5,7 @@ use crate::event::Happening;
 use crate::github::unix;
 use crate::model::{Gossip, Item, Mac, NodeIndex, Response, Said, Shared, Validation};
 use crate::scenario::{ByzantineKind, Span};
+use ghmesh_model::wire::FetchStage;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,11 +20,18 @@ impl World<'_> {
         match self.node(node).kind {
             Some(ByzantineKind::Forger) => self.forge(node),
             Some(ByzantineKind::Replayer) => self.replay(node),
-            Some(ByzantineKind::Liar | ByzantineKind::Silent) | None => {}
+            Some(ByzantineKind::Liar) => self.feign(node),
+            Some(ByzantineKind::Silent) | None => {}
         }
         if self.now < self.scenario.polls.until_ms * 1000 {
             self.at(self.now + EVERY_MS * 1000, node, Happening::Misbehave);
         }
+    }
+
+    /// A fetch that it does not make. Here it holds the credential, so that it is believed as far as one can be.
+    fn feign(&mut self, node: NodeIndex) {
+        let item = self.any_item();
+        self.publish(node, Gossip::Fetching(item, node, FetchStage::Begun));
     }
 
     /// Records and limits for others' credentials.

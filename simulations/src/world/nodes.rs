@@ -37,6 +37,7 @@ impl World<'_> {
             }
         }
         (0..self.scenario.nodes).for_each(|node| self.connect(node));
+        (0..self.scenario.nodes).for_each(|node| self.see_extent(node));
         for (number, event) in self.scenario.events.iter().enumerate() {
             let at = self.rng.within(event.at_ms) * 1000;
             self.queue.push(at, Event::Strike(number));
@@ -79,10 +80,17 @@ impl World<'_> {
         let killed = self.rng.chance(churn.killed);
         let node = self.start(Start::default(), Some((life_ms, killed)));
         self.connect(node);
+        self.see_extent(node);
         let at = self.after_ms(churn.start_every_ms);
         if at < self.scenario.polls.until_ms * 1000 {
             self.queue.push(at, Event::Come);
         }
+    }
+
+    /// Knows from presence whether there are members that it is not going to be connected to.
+    fn see_extent(&mut self, node: NodeIndex) {
+        let beyond = self.scenario.network.degree.is_some_and(|degree| self.alive.len() > degree as usize + 1);
+        self.tell(node, Input::Extent { beyond });
     }
 
     /// Looks for neighbours: everybody, or half of the degree that is aimed at, as others look for this node, too.

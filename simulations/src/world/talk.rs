@@ -9,6 +9,7 @@ use crate::report::Violation;
 use crate::scenario::Span;
 use crate::sizes::DIGEST_ENTRY;
 use ghmesh_fleet::{Answer, AskId, Input, InquiryId, LookupId, Offence, Output, Reply, Subject};
+use ghmesh_model::wire::FetchStage;
 use ghmesh_model::{MemberId, Millis};
 use std::rc::Rc;
 use std::time::Duration;
@@ -156,6 +157,15 @@ impl World<'_> {
             Output::Release { to, subject, unshareable } => {
                 self.send_to(node, to, Message::Release(subject, unshareable));
             }
+            Output::Announce { lookup } => {
+                let flight = self.node(node).flights.get(&lookup).map(|flight| flight.item);
+                flight.into_iter().for_each(|item| self.publish(node, Gossip::Fetching(item, node, FetchStage::Begun)));
+            }
+            Output::Withdraw { subject, unshareable } => {
+                let stage = if unshareable { FetchStage::Unshareable } else { FetchStage::Failed };
+                let item = self.items.get(&subject).map(|(item, _)| *item);
+                item.into_iter().for_each(|item| self.publish(node, Gossip::Fetching(item, node, stage)));
+            }
             Output::Expel { member, span } => {
                 let peer = self.by_member.get(&member).copied();
                 peer.into_iter().for_each(|peer| self.expel(node, peer, span));
@@ -257,6 +267,22 @@ impl World<'_> {
             }
             Gossip::Written(written) => self.bury(node, written),
             Gossip::Budget(said) => self.learn_limits(node, &said),
+            Gossip::Fetching(item, author, stage) => self.hear_of_fetch(node, item, author, stage),
+        }
+    }
+
+    fn hear_of_fetch(&mut self, node: NodeIndex, item: Item, author: NodeIndex, stage: FetchStage) {
+        let from = self.node(author).member;
+        for ring in self.node(node).rings.clone() {
+            let subject = self.subject(item, ring);
+            self.tell(
+                node,
+                match stage {
+                    FetchStage::Begun => Input::Announced { from, subject },
+                    FetchStage::Failed => Input::Withdrawn { from, subject, unshareable: false },
+                    FetchStage::Unshareable => Input::Withdrawn { from, subject, unshareable: true },
+                },
+            );
         }
     }
 

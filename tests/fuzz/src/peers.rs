@@ -4,7 +4,8 @@ use ghmesh_model::cbor;
 use ghmesh_model::digest::{Item, ItemId, Listing, Summaries, Wanted};
 use ghmesh_model::limits::{CHUNK_BYTES, MAX_RESPONSE_BYTES};
 use ghmesh_model::wire::{
-    Budget, Invalidated, Presence, Record, Request, Response, Shared, SignedRecord, Stamp, Stored, Validation,
+    Budget, FetchStage, Fetching, Invalidated, Presence, Record, Request, Response, Shared, SignedRecord, Stamp,
+    Stored, Validation,
 };
 use ghmesh_model::{BodyCid, Fingerprint, MemberId, Representation, Scope, WireKey, limits};
 use ghmesh_seal::{Cost, KeyRing, NONCE_BYTES, Purpose, Secret, derive};
@@ -75,6 +76,7 @@ fn inside(signed: &SignedRecord) {
             let _ = budget.mac_input(&signed.stamp);
         }
         Record::Presence(presence) => assert!(presence.addresses.len() <= limits::MAX_PRESENCE_ADDRESSES),
+        Record::Fetching(fetching) => drop(fetching.mac_input(&signed.stamp)),
         Record::Unknown(kind) => {
             assert_eq!(*kind, signed.kind);
             return;
@@ -143,7 +145,9 @@ fn records() -> Vec<Record> {
         retry_after_ms: 0,
         mac: vec![4; 32],
     };
+    let (key, fingerprint) = (validation.key, validation.fingerprint);
     vec![
+        Record::Fetching(Fetching { key, fingerprint, stage: FetchStage::Begun, mac: vec![4; 32] }),
         Record::Stored(Stored { representation, validation: validation.clone(), scopes: scopes.clone() }),
         Record::Revalidated(validation),
         Record::Invalidated(Invalidated { scopes }),

@@ -19,7 +19,10 @@ impl Fleet {
         if held {
             return Reply::Have;
         }
-        let another_fetches = |running: &&mut Lease| running.until > now && running.holder != Holder::Member(from);
+        // What everybody was told the member has heard itself, and believes it or not.
+        let another_fetches = |running: &&mut Lease| {
+            running.until > now && !running.is_hearsay() && running.holder != Holder::Member(from)
+        };
         if let Some(running) = self.leases.get_mut(&subject).filter(another_fetches) {
             running.wait(from);
             return Reply::Coming { wait: running.until.since(now).unwrap_or_default() };
@@ -46,9 +49,10 @@ impl Fleet {
         if !self.follow {
             return None;
         }
-        let turn = self.running(subject, now).map(|own| own.turn);
+        let turn = self.granted(subject, now).map(|own| own.turn);
         let is_ahead = |other: &Subject, lease: &Lease| {
             other != subject
+                && !lease.is_hearsay()
                 && lease.until > now
                 && turn.is_none_or(|turn| lease.turn < turn)
                 && !self.follows(lease.holder)
@@ -57,12 +61,21 @@ impl Fleet {
         of_this_key.min_by_key(|(_, lease)| lease.turn).map(|(other, lease)| (*other, lease.until))
     }
 
+    pub(super) fn is_fetching(&self, id: LookupId) -> bool {
+        self.lookups.get(&id).is_some_and(|lookup| matches!(lookup.phase, Phase::Fetching { .. }))
+    }
+
     fn follows(&self, holder: Holder) -> bool {
         let Holder::Own(id) = holder else { return false };
         self.lookups.get(&id).is_some_and(|lookup| matches!(lookup.phase, Phase::Following { .. }))
     }
 
-    /// The lease of `subject`, if one runs.
+    /// The lease of `subject` that this node granted, or took, if one runs.
+    pub(super) fn granted(&self, subject: &Subject, now: Millis) -> Option<&Lease> {
+        self.running(subject, now).filter(|lease| !lease.is_hearsay())
+    }
+
+    /// The lease of `subject`, by hearsay too, if one runs.
     pub(super) fn running(&self, subject: &Subject, now: Millis) -> Option<&Lease> {
         self.leases.get(subject).filter(|lease| lease.until > now)
     }
@@ -89,10 +102,14 @@ impl Fleet {
     pub(super) fn lease_over(&mut self, subject: Subject, now: Millis) {
         let Some(&Lease { holder, granted, .. }) = self.leases.get(&subject) else { return };
         let fetches = match holder {
-            Holder::Own(id) => {
-                self.lookups.get(&id).is_some_and(|lookup| matches!(lookup.phase, Phase::Fetching { .. }))
-            }
+            Holder::Own(id) => self.is_fetching(id),
             Holder::Member(_) => false,
+            Holder::Afar(member) => {
+                if !self.waiting_on(None, |lookup| lookup.subject == subject).is_empty() {
+                    self.reputation.misled(member, now);
+                }
+                false
+            }
         };
         if fetches && now < granted.after(lease::LONGEST) {
             self.lease_out(subject, holder, now);
@@ -226,7 +243,7 @@ impl Fleet {
             }
         }
         peeking.into_iter().for_each(|id| self.search_anew(id, now, out));
-        let held = |(subject, lease): (&Subject, &Lease)| (lease.holder == Holder::Member(member)).then_some(*subject);
+        let held = |(subject, lease): (&Subject, &Lease)| lease.holder.is(member).then_some(*subject);
         let held: Vec<_> = self.leases.iter().filter_map(held).collect();
         held.into_iter().for_each(|subject| self.bereave(subject, now, out));
         let unanswered: Vec<_> = self.asks.iter().filter(|(_, ask)| ask.to == member).map(|(id, _)| *id).collect();

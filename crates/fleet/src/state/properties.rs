@@ -32,6 +32,16 @@ enum Act {
         key: u8,
         unshareable: bool,
     },
+    Announce {
+        from: u8,
+        key: u8,
+    },
+    Withdraw {
+        from: u8,
+        key: u8,
+        unshareable: bool,
+    },
+    Extent(bool),
     Join(u8),
     Leave(u8),
     Offend(u8, Offence),
@@ -60,8 +70,12 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         4 => (member.clone(), key.clone(), any::<bool>(), any::<bool>())
             .prop_map(|(from, key, held, lease)| Act::Inquire { from, key, held, lease }),
         2 => (key.clone(), 0..60_000_u64).prop_map(|(key, age)| Act::Arrive { key, age }),
-        2 => (member.clone(), key, any::<bool>())
+        2 => (member.clone(), key.clone(), any::<bool>())
             .prop_map(|(from, key, unshareable)| Act::Release { from, key, unshareable }),
+        2 => (member.clone(), key.clone()).prop_map(|(from, key)| Act::Announce { from, key }),
+        1 => (member.clone(), key, any::<bool>())
+            .prop_map(|(from, key, unshareable)| Act::Withdraw { from, key, unshareable }),
+        1 => prop::bool::weighted(0.8).prop_map(Act::Extent),
         3 => member.clone().prop_map(Act::Join),
         1 => member.clone().prop_map(Act::Leave),
         1 => (member, offence()).prop_map(|(member, offence)| Act::Offend(member, offence)),
@@ -141,7 +155,8 @@ impl Outside {
                 assert!(span >= Duration::from_secs(60) && span <= Duration::from_secs(3600), "{span:?}");
                 self.give(Input::Left { member });
             }
-            Output::Reply { .. } | Output::Deliver { .. } | Output::Release { .. } => {}
+            Output::Announce { lookup } => assert_eq!(self.flights.get(&lookup), Some(&(false, 0)), "before its fetch"),
+            Output::Reply { .. } | Output::Deliver { .. } | Output::Release { .. } | Output::Withdraw { .. } => {}
         }
     }
 
@@ -194,6 +209,11 @@ impl Outside {
             Act::Release { from, key, unshareable } => {
                 self.give(Input::Released { from: member(from), subject: subject(key), unshareable });
             }
+            Act::Announce { from, key } => self.give(Input::Announced { from: member(from), subject: subject(key) }),
+            Act::Withdraw { from, key, unshareable } => {
+                self.give(Input::Withdrawn { from: member(from), subject: subject(key), unshareable });
+            }
+            Act::Extent(beyond) => self.give(Input::Extent { beyond }),
             Act::Join(number) => self.give(Input::Joined { member: member(number) }),
             Act::Leave(number) => self.give(Input::Left { member: member(number) }),
             Act::Offend(number, offence) => self.give(Input::Offended { member: member(number), offence }),

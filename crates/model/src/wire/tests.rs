@@ -192,7 +192,7 @@ fn a_budgets_mac_covers_everything_but_itself() {
 
 #[test]
 fn a_payload_that_is_too_long_is_not_read() {
-    for kind in [KIND_STORED, KIND_REVALIDATED, KIND_INVALIDATED, KIND_BUDGET, KIND_PRESENCE] {
+    for kind in [KIND_STORED, KIND_REVALIDATED, KIND_INVALIDATED, KIND_BUDGET, KIND_PRESENCE, KIND_FETCHING] {
         let signed = |length| SignedRecord {
             stamp: plain_stamp(),
             kind,

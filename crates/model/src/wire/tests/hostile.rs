@@ -8,7 +8,8 @@ fn is_anything(bytes: &[u8]) -> bool {
         let (stamp, payload) = (plain_stamp(), bytes.to_vec());
         SignedRecord { stamp, kind, payload, signature: Vec::new() }.record().is_ok()
     };
-    let records = [KIND_STORED, KIND_REVALIDATED, KIND_INVALIDATED, KIND_BUDGET, KIND_PRESENCE].map(record);
+    let records =
+        [KIND_STORED, KIND_REVALIDATED, KIND_INVALIDATED, KIND_BUDGET, KIND_PRESENCE, KIND_FETCHING].map(record);
     records.contains(&true)
         || cbor::decode::<SignedRecord>(bytes, LIMIT).is_ok()
         || cbor::decode::<Shared>(bytes, LIMIT).is_ok()

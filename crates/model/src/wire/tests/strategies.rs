@@ -60,6 +60,16 @@ fn presence() -> impl Strategy<Value = Presence> {
     (addresses, any::<u64>()).prop_map(|(addresses, neighbours)| Presence { addresses, neighbours })
 }
 
+fn fetching() -> impl Strategy<Value = Fetching> {
+    let stage = prop_oneof![Just(FetchStage::Begun), Just(FetchStage::Failed), Just(FetchStage::Unshareable)];
+    (any::<[u8; 32]>(), any::<[u8; 32]>(), stage, bytes(32)).prop_map(|(key, fingerprint, stage, mac)| Fetching {
+        key: WireKey(key),
+        fingerprint: Fingerprint(fingerprint),
+        stage,
+        mac,
+    })
+}
+
 pub(super) fn record() -> impl Strategy<Value = Record> {
     prop_oneof![
         stored().prop_map(Record::Stored),
@@ -67,6 +77,7 @@ pub(super) fn record() -> impl Strategy<Value = Record> {
         scopes().prop_map(|scopes| Record::Invalidated(Invalidated { scopes })),
         budget().prop_map(Record::Budget),
         presence().prop_map(Record::Presence),
+        fetching().prop_map(Record::Fetching),
     ]
 }
 
