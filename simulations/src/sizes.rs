@@ -72,7 +72,7 @@ fn presence() -> Presence {
 
 fn fetching() -> Fetching {
     let (key, fingerprint) = (WireKey([1; 32]), Fingerprint([2; 32]));
-    Fetching { key, fingerprint, stage: FetchStage::Begun, mac: vec![4; 32] }
+    Fetching { key, fingerprint, stage: FetchStage::Begun, at: crate::github::START, mac: vec![4; 32] }
 }
 
 fn have() -> Request {

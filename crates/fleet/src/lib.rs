@@ -200,6 +200,13 @@ pub enum Input {
         /// Whether the origin answered, with what no other node may have.
         unshareable: bool,
     },
+    /// A member's record came of what it announced, and is of no use here: the confirmation of an answer that this node lacks, say.
+    Concluded {
+        /// Who.
+        from: MemberId,
+        /// Of what.
+        subject: Subject,
+    },
     /// Whether there are members beyond those that are connected, so that fetches are to be told to the whole fleet.
     Extent {
         /// Whether there are.

@@ -1,13 +1,14 @@
 //! Whom this node uses how much: what members did wrong, how late they answer, who does not answer at all.
 //!
-//! Four things are kept of a member, each with its own consequence, and each fades:
+//! Five things are kept of a member, each with its own consequence, and each fades:
 //!
 //! | what | consequence | until |
 //! |---|---|---|
 //! | *misdeeds*: what no honest node does | used less; more of them and it is expelled | they halve every ten minutes; an expulsion lasts a minute, each further one twice as long, an hour at most |
 //! | *lateness*: the share of its answers that came too late to be of use | used less | it answers in time, or a minute or so |
 //! | *failures*: questions in a row that had no answer | it rests: it is not asked | one question after a pause tries it; an answer ends it, a failure doubles the pause |
-//! | *a wait in vain*, to the end of this node's patience, or for a fetch that it told everybody of | its "somebody fetches" is not believed | a minute |
+//! | *a wait in vain*, to the end of this node's patience | its "somebody fetches" is not believed | a minute |
+//! | *a wait in vain* for a fetch that it told everybody of | what it tells everybody of its fetches is not believed | a minute |
 //!
 //! An honest node that is merely slow, overloaded or far away is never expelled: only misdeeds lead there. What a member is
 //! used for here changes nothing for it: its questions are answered, its records are taken if they can be verified.
@@ -139,6 +140,8 @@ struct Record {
     /// The present rest: its end and its length.
     rest: Option<(Millis, Duration)>,
     disbelieved_until: Millis,
+    /// The same for what it tells everybody.
+    doubted_until: Millis,
     expelled_until: Millis,
     expulsions: u32,
 }
@@ -228,6 +231,11 @@ impl Reputation {
         self.0.get(member).is_none_or(|record| record.disbelieved_until <= now)
     }
 
+    /// Whether to wait where this member tells everybody that it fetches.
+    pub(crate) fn believes_hearsay(&self, member: &MemberId, now: Millis) -> bool {
+        self.0.get(member).is_none_or(|record| record.doubted_until <= now)
+    }
+
     /// Gives the span for which the member is to be expelled, where that is due.
     pub(crate) fn offended(&mut self, member: MemberId, offence: Offence, now: Millis) -> Option<Duration> {
         let record = self.record(member, now);
@@ -271,6 +279,12 @@ impl Reputation {
     /// It kept a lookup waiting to the end of this node's patience.
     pub(crate) fn misled(&mut self, member: MemberId, now: Millis) {
         self.record(member, now).disbelieved_until = now.after(DISBELIEF);
+    }
+
+    /// It kept a lookup waiting that had heard of its fetch as everybody did. It may have been slow only, so that nothing else is
+    /// held against it.
+    pub(crate) fn kept_waiting(&mut self, member: MemberId, now: Millis) {
+        self.record(member, now).doubted_until = now.after(DISBELIEF);
     }
 
     /// It connected: what it did not answer before says nothing of it now.

@@ -1,7 +1,8 @@
 //! Who is in the fleet beyond this node's neighbours, as far as their presence records tell.
 //!
-//! Owners are chosen among neighbours; the roster says how large the fleet is, how often to tell of oneself, and whom to get to
-//! know while there are too few neighbours. Any member can make up members, so nothing but those three rests on it.
+//! Owners are chosen among neighbours; the roster says how large the fleet is, how often to tell of oneself, whom to get to know while
+//! there are too few neighbours, and whether fetches are to be told to everybody. Any member can make up members, so nothing else rests
+//! on it.
 
 use ghmesh_model::{MemberId, Millis};
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,9 +68,12 @@ impl Roster {
         LEAST_INTERVAL.max(Duration::from_secs(1) * members / RECORDS_A_SECOND)
     }
 
-    /// Whether there are members that this node is not connected to.
+    /// Whether the fleet is too large for everybody to be everybody's neighbour: more others are known than are enough as neighbours,
+    /// and some of them are not connected to this node.
     pub fn reaches_beyond(&self) -> bool {
-        self.seen.keys().any(|member| !self.neighbours.contains(member))
+        let beyond = self.seen.keys().filter(|member| !self.neighbours.contains(*member));
+        let beyond = beyond.take(ENOUGH_NEIGHBOURS + 1).count();
+        beyond > 0 && self.neighbours.len() + beyond > ENOUGH_NEIGHBOURS
     }
 
     /// Connected members.
@@ -127,18 +131,22 @@ mod tests {
     }
 
     #[test]
-    fn the_fleet_reaches_beyond_the_neighbours_while_somebody_else_is_heard() {
+    fn a_fleet_reaches_beyond_the_neighbours_where_it_is_larger_than_enough_of_them() {
         let mut roster = Roster::default();
-        roster.joined(member(1));
-        roster.heard(member(1), seconds(0));
-        assert!(!roster.reaches_beyond());
-        roster.heard(member(2), seconds(1));
+        for number in 1..ENOUGH_NEIGHBOURS {
+            roster.joined(member(number));
+            roster.heard(member(number), seconds(0));
+        }
+        roster.heard(member(100), seconds(30));
+        assert!(!roster.reaches_beyond(), "it will be connected to that one, too");
+        roster.heard(member(101), seconds(30));
         assert!(roster.reaches_beyond());
-        roster.joined(member(2));
-        assert!(!roster.reaches_beyond());
-        roster.left(member(2), seconds(2));
+        roster.joined(member(100));
+        roster.joined(member(101));
+        assert!(!roster.reaches_beyond(), "it is connected to all");
+        roster.left(member(101), seconds(31));
         assert!(roster.reaches_beyond(), "it may be somebody else's neighbour");
-        roster.forget_silent(seconds(32));
+        roster.forget_silent(seconds(100));
         assert!(!roster.reaches_beyond());
     }
 

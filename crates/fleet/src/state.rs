@@ -129,6 +129,7 @@ impl Fleet {
             Input::Released { from, subject, unshareable } => self.released(from, subject, unshareable, now, out),
             Input::Announced { from, subject } => self.announced(from, subject, now, out),
             Input::Withdrawn { from, subject, unshareable } => self.withdrawn(from, subject, unshareable, now, out),
+            Input::Concluded { from, subject } => self.concluded(from, subject, now, out),
             Input::Extent { beyond } => self.beyond = beyond,
             Input::Joined { member } => {
                 self.members.entry(member).or_insert(now);

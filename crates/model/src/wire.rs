@@ -234,6 +234,8 @@ pub struct Fetching {
     pub fingerprint: Fingerprint,
     /// How far it is.
     pub stage: FetchStage,
+    /// When that was, Unix seconds of the origin's clock as its author estimates it: who hears of it much later does not wait.
+    pub at: u64,
     /// Keyed from the credential itself over [`Fetching::mac_input`], as a validation's: nobody makes the holders of a credential
     /// wait who never held it. Empty unless the fetch begins.
     #[serde(with = "serde_bytes")]
@@ -252,12 +254,13 @@ pub enum FetchStage {
 }
 
 impl Fetching {
-    /// The bytes under the MAC: domain, version, K, F, author, boot, sequence.
+    /// The bytes under the MAC: domain, version, K, F, moment, author, boot, sequence.
     pub fn mac_input(&self, stamp: &Stamp) -> Vec<u8> {
         let mut bytes = b"ghmesh/fetching\0".to_vec();
         bytes.push(VERSION);
         bytes.extend_from_slice(&self.key.0);
         bytes.extend_from_slice(&self.fingerprint.0);
+        bytes.extend_from_slice(&self.at.to_be_bytes());
         bytes.extend_from_slice(&stamp.author.0);
         bytes.extend_from_slice(&stamp.boot.to_be_bytes());
         bytes.extend_from_slice(&stamp.sequence.to_be_bytes());

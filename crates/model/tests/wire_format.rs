@@ -61,7 +61,7 @@ fn budget() -> Budget {
 }
 
 fn fetching(stage: FetchStage, mac: Vec<u8>) -> Fetching {
-    Fetching { key: WireKey([1; 32]), fingerprint: Fingerprint([2; 32]), stage, mac }
+    Fetching { key: WireKey([1; 32]), fingerprint: Fingerprint([2; 32]), stage, at: 1_800_000_000, mac }
 }
 
 fn records() -> Vec<(&'static str, Record)> {

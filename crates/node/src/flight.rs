@@ -25,6 +25,7 @@ impl Inner {
         if let Some(landed) = self.complete(read, members, None).await {
             return Flown::Landed(landed, None);
         }
+        self.recall_fetch(members, subject);
         let mut search = members.coordinator.search(subject, self.max_age(read), self.borrows(read)).await;
         match self.found(read, members, subject, &mut search).await {
             Some(landed) => {
@@ -43,6 +44,7 @@ impl Inner {
         subject: Subject,
         search: &mut Search,
     ) -> Option<Arc<Landed>> {
+        let mut is_announced = false;
         loop {
             match search.next().await {
                 Step::Use { from, records } => {
@@ -60,11 +62,14 @@ impl Inner {
                     }
                     search.go_on();
                 }
-                Step::Announce => self.announce_fetch(members, read),
+                Step::Announce => is_announced = true,
                 Step::Fetch(reason) => {
                     // What arrived before the search was known was announced to nobody here.
                     let landed = self.complete(read, members, None).await;
                     if landed.is_none() {
+                        if is_announced {
+                            self.announce_fetch(members, read);
+                        }
                         tracing::debug!(?reason, key = %subject.key, "going to the origin");
                     }
                     return landed;

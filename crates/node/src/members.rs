@@ -1,5 +1,6 @@
 //! The node's side of the mesh: what members send, what they are answered, and who they are.
 
+use crate::afar::Parked;
 use crate::bodies::{self, Pulled};
 use crate::coordinator::{Coordinator, OnHand};
 use crate::exchange::{Exchange, Receipt};
@@ -47,6 +48,8 @@ pub(crate) struct Members {
     /// Bytes of bodies that may still be pulled at once.
     pulling: Semaphore,
     intakes: Vec<mpsc::Sender<Shared>>,
+    /// Fetches that were told of, for credentials that nobody has presented here yet.
+    pub(crate) parked: Parked,
 }
 
 impl Members {
@@ -70,7 +73,11 @@ impl Members {
         let (intakes, outlets): (Vec<_>, Vec<_>) = (0..INTAKES).map(|_| mpsc::channel(INTAKE_RECORDS)).unzip();
         let (syncing, inbox) = Syncing::new();
         let pulling = Semaphore::new(bodies::PULLED_BYTES);
-        if node.members.set(Members { exchange, coordinator, syncing, pulling, intakes }).is_ok() {
+        if node
+            .members
+            .set(Members { exchange, coordinator, syncing, pulling, intakes, parked: Parked::default() })
+            .is_ok()
+        {
             Syncing::start(Arc::downgrade(node), inbox);
             tokio::spawn(beat(Arc::downgrade(node)));
             outlets.into_iter().for_each(|outlet| drop(tokio::spawn(take_in(Arc::downgrade(node), outlet))));
@@ -223,7 +230,7 @@ impl Inner {
             Event::Record { shared, .. } => {
                 self.counts.records_received.add();
                 match shared.signed.record() {
-                    Ok(Record::Fetching(fetching)) => self.hear_of_fetch(members, &shared.signed.stamp, &fetching),
+                    Ok(Record::Fetching(fetching)) => self.hear_of_fetch(members, &shared.signed.stamp, fetching),
                     _ => self.queue(shared),
                 }
             }
@@ -309,7 +316,7 @@ impl Inner {
         match &receipt {
             Receipt::Newer(subject, confirmed_at) => members.announce_arrival(*subject, *confirmed_at),
             Receipt::Written(scopes, at) => {
-                self.writes.hear(signed, *at);
+                self.writes.hear(signed.clone(), *at);
                 self.bury_here(scopes, *at).await;
             }
             Receipt::Said(said) if self.hear(said) => {}
@@ -320,7 +327,8 @@ impl Inner {
                 self.counts.presences.add();
                 self.hear_presence(author, presence.clone());
             }
-            Receipt::Known | Receipt::Unknown => {}
+            Receipt::Known => self.conclude_fetch(members, &signed),
+            Receipt::Unknown => {}
         }
         Some(receipt)
     }

@@ -57,7 +57,13 @@ impl Inner {
     /// Whether the fleet is larger than the circle of neighbours decides who is told of fetches.
     fn tell_extent(&self, beyond: bool) {
         let known = self.attendance.1.swap(beyond, Ordering::Relaxed);
-        if let Some(members) = self.members.get().filter(|_| known != beyond) {
+        if known != beyond {
+            self.repeat_extent(beyond);
+        }
+    }
+
+    fn repeat_extent(&self, beyond: bool) {
+        if let Some(members) = self.members.get() {
             members.coordinator.tell(Input::Extent { beyond });
         }
     }
@@ -76,7 +82,9 @@ impl Inner {
             roster.forget_silent(self.clock.now());
             (roster.neighbours() as u64, roster.reaches_beyond())
         };
-        self.tell_extent(beyond);
+        self.attendance.1.store(beyond, Ordering::Relaxed);
+        // Now and then in any case: it may have been lost, or overtaken.
+        self.repeat_extent(beyond);
         let record = Record::Presence(Presence { addresses, neighbours });
         let signed = exchange.author.sign(exchange.author.stamp(), &record);
         if let Err(full) = exchange.mesh.publish(Shared { signed, age_ms: 0, body: None }) {

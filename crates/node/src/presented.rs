@@ -33,8 +33,13 @@ impl Presented {
 
     /// Whether a validation for `fingerprint` may be true: its MAC is right, or nobody here can tell.
     pub(crate) fn believes(&self, fingerprint: Fingerprint, input: &[u8], mac: &[u8]) -> bool {
+        self.knows(fingerprint, input, mac) != Some(false)
+    }
+
+    /// Whether a holder of the credential made this MAC. `None`: it was not presented here.
+    pub(crate) fn knows(&self, fingerprint: Fingerprint, input: &[u8], mac: &[u8]) -> Option<bool> {
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        keys.get(&fingerprint).is_none_or(|key| key.verify(input, mac))
+        keys.get(&fingerprint).map(|key| key.verify(input, mac))
     }
 }
 

@@ -147,7 +147,7 @@ fn records() -> Vec<Record> {
     };
     let (key, fingerprint) = (validation.key, validation.fingerprint);
     vec![
-        Record::Fetching(Fetching { key, fingerprint, stage: FetchStage::Begun, mac: vec![4; 32] }),
+        Record::Fetching(Fetching { key, fingerprint, stage: FetchStage::Begun, at: 1_700_000_000, mac: vec![4; 32] }),
         Record::Stored(Stored { representation, validation: validation.clone(), scopes: scopes.clone() }),
         Record::Revalidated(validation),
         Record::Invalidated(Invalidated { scopes }),

@@ -3,7 +3,7 @@
 //! Two nodes that share few neighbours turn to two owners, and neither owner knows of the other's lease. So who fetches tells
 //! everybody, and a node that hears of it notes it as a lease that its own lookups wait for. Nobody is let wait for it by another's
 //! word: whoever asks has heard the same. Hearsay gets one chance: a lookup waits for one such fetch, no longer than one should take, and
-//! who kept it waiting in vain is not believed for a minute.
+//! who kept it waiting in vain is not believed in this for a minute.
 
 use super::Fleet;
 use crate::lease::Holder;
@@ -40,6 +40,11 @@ impl Fruitless {
         }
     }
 
+    /// Something did come of it.
+    pub(super) fn forget(&mut self, subject: &Subject) {
+        self.until.remove(subject);
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.until.len().max(self.order.len())
@@ -71,23 +76,27 @@ impl Fleet {
         out.push(Output::Withdraw { subject, unshareable });
     }
 
-    /// A member tells everybody that it fetches.
+    /// A member tells everybody that it fetches. An honest one is silent where the last such fetch came to nothing.
     pub(super) fn announced(&mut self, from: MemberId, subject: Subject, now: Millis, out: &mut Vec<Output>) {
         let is_taken = self.running(&subject, now).is_some_and(|lease| match lease.holder {
-            Holder::Own(id) => self.is_fetching(id),
+            Holder::Own(id) => !self.is_about_to_fetch(id),
             Holder::Member(_) | Holder::Afar(_) => true,
         });
-        if !self.beyond || from == self.me || is_taken || !self.reputation.believes(&from, now) {
+        let is_credible = self.reputation.believes_hearsay(&from, now) && !self.fruitless.contains(&subject, now);
+        if !self.beyond || from == self.me || is_taken || !is_credible {
             return;
         }
         self.lease_out(subject, Holder::Afar(from), now);
-        let about_to = self.lookups.iter().filter(|(_, lookup)| {
-            lookup.subject == subject && matches!(lookup.phase, Phase::Asking | Phase::Peeking { .. })
-        });
-        let about_to: Vec<_> = about_to.map(|(id, _)| *id).collect();
+        let of_it = self.lookups.iter().filter(|(_, lookup)| lookup.subject == subject).map(|(id, _)| *id);
+        let about_to: Vec<_> = of_it.filter(|id| self.is_about_to_fetch(*id)).collect();
         for id in about_to {
             self.waits_afar(id, now, out);
         }
+    }
+
+    fn is_about_to_fetch(&self, id: LookupId) -> bool {
+        let phase = self.lookups.get(&id).map(|lookup| &lookup.phase);
+        matches!(phase, Some(Phase::Asking | Phase::Peeking { .. }))
     }
 
     /// Lets a lookup wait for a fetch that everybody was told of, if one runs and it has not waited for one before.
@@ -102,7 +111,8 @@ impl Fleet {
         true
     }
 
-    /// A member tells everybody that what it announced came to nothing.
+    /// A member tells everybody that what it announced came to nothing. An answer that is for each to fetch all fetch at once; after a
+    /// failure whoever waited asks its own owner, as if it had not heard.
     pub(super) fn withdrawn(
         &mut self,
         from: MemberId,
@@ -111,9 +121,22 @@ impl Fleet {
         now: Millis,
         out: &mut Vec<Output>,
     ) {
-        if self.leases.get(&subject).is_some_and(|lease| lease.holder == Holder::Afar(from)) {
-            self.fruitless.note(subject, unshareable, now);
-            self.abandon(subject, unshareable, now, out);
+        if !self.is_afar(&subject, from) {
+            return;
         }
+        self.fruitless.note(subject, unshareable, now);
+        if unshareable { self.abandon(subject, true, now, out) } else { self.bereave(subject, now, out) }
+    }
+
+    /// What a member announced came to something that is of no use here: the 304 to an answer that this node lacks, say. Its own owner
+    /// may have the rest.
+    pub(super) fn concluded(&mut self, from: MemberId, subject: Subject, now: Millis, out: &mut Vec<Output>) {
+        if self.is_afar(&subject, from) {
+            self.bereave(subject, now, out);
+        }
+    }
+
+    fn is_afar(&self, subject: &Subject, from: MemberId) -> bool {
+        self.leases.get(subject).is_some_and(|lease| lease.holder == Holder::Afar(from))
     }
 }

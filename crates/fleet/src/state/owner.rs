@@ -61,7 +61,7 @@ impl Fleet {
         of_this_key.min_by_key(|(_, lease)| lease.turn).map(|(other, lease)| (*other, lease.until))
     }
 
-    pub(super) fn is_fetching(&self, id: LookupId) -> bool {
+    fn is_fetching(&self, id: LookupId) -> bool {
         self.lookups.get(&id).is_some_and(|lookup| matches!(lookup.phase, Phase::Fetching { .. }))
     }
 
@@ -106,7 +106,7 @@ impl Fleet {
             Holder::Member(_) => false,
             Holder::Afar(member) => {
                 if !self.waiting_on(None, |lookup| lookup.subject == subject).is_empty() {
-                    self.reputation.misled(member, now);
+                    self.reputation.kept_waiting(member, now);
                 }
                 false
             }
@@ -126,6 +126,7 @@ impl Fleet {
     /// A validation was stored. One from before a running fetch does not end that fetch, but may be enough for somebody.
     pub(super) fn arrived(&mut self, subject: Subject, confirmed_at: Millis, now: Millis, out: &mut Vec<Output>) {
         self.end_following(subject.key, now, out);
+        self.fruitless.forget(&subject);
         if self.leases.get(&subject).is_some_and(|lease| !lease.ends_with(confirmed_at)) {
             return self.check(subject, false, out);
         }
@@ -135,6 +136,7 @@ impl Fleet {
 
     /// The store holds a new validation of `subject`: `lessors` and whoever waits for it, here or elsewhere, are served.
     pub(super) fn settle(&mut self, subject: Subject, lessors: BTreeSet<MemberId>, now: Millis, out: &mut Vec<Output>) {
+        self.fruitless.forget(&subject);
         self.deliver(subject, lessors, out);
         self.check(subject, true, out);
         self.end_following(subject.key, now, out);
@@ -196,7 +198,7 @@ impl Fleet {
     }
 
     /// The holder of a lease is gone.
-    fn bereave(&mut self, subject: Subject, now: Millis, out: &mut Vec<Output>) {
+    pub(super) fn bereave(&mut self, subject: Subject, now: Millis, out: &mut Vec<Output>) {
         self.release_waiters(subject, false, out);
         let waiting = self.waiting_on(None, |lookup| lookup.subject == subject);
         waiting.into_iter().for_each(|id| self.search_anew(id, now, out));

@@ -41,6 +41,10 @@ enum Act {
         key: u8,
         unshareable: bool,
     },
+    Conclude {
+        from: u8,
+        key: u8,
+    },
     Extent(bool),
     Join(u8),
     Leave(u8),
@@ -75,6 +79,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         2 => (member.clone(), key.clone()).prop_map(|(from, key)| Act::Announce { from, key }),
         1 => (member.clone(), key, any::<bool>())
             .prop_map(|(from, key, unshareable)| Act::Withdraw { from, key, unshareable }),
+        1 => (member.clone(), 0..3_u8).prop_map(|(from, key)| Act::Conclude { from, key }),
         1 => prop::bool::weighted(0.8).prop_map(Act::Extent),
         3 => member.clone().prop_map(Act::Join),
         1 => member.clone().prop_map(Act::Leave),
@@ -213,6 +218,7 @@ impl Outside {
             Act::Withdraw { from, key, unshareable } => {
                 self.give(Input::Withdrawn { from: member(from), subject: subject(key), unshareable });
             }
+            Act::Conclude { from, key } => self.give(Input::Concluded { from: member(from), subject: subject(key) }),
             Act::Extent(beyond) => self.give(Input::Extent { beyond }),
             Act::Join(number) => self.give(Input::Joined { member: member(number) }),
             Act::Leave(number) => self.give(Input::Left { member: member(number) }),

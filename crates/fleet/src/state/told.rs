@@ -203,7 +203,8 @@ fn threat_13_who_tells_of_fetches_that_never_end_costs_one_wait_and_is_not_belie
     assert_eq!(bench.give(announced(far(), subject)), []);
     let asked = bench.pass(50);
     assert!(matches!(asked[..], [Output::Ask { to, .. }] if to == owner), "{asked:?}");
-    assert!(!bench.fleet.reputation.believes(&far(), bench.now));
+    assert!(!bench.fleet.reputation.believes_hearsay(&far(), bench.now));
+    assert!(bench.fleet.reputation.believes(&far(), bench.now), "as an owner it has done nothing wrong");
     assert!(let_go(&mut bench, 1).contains(&fetch(1, FetchReason::Leased)));
     bench.give(Input::Fetched { lookup: LookupId(1), took: Duration::from_millis(80) });
 
@@ -254,5 +255,46 @@ fn who_fetches_in_spite_of_hearsay_is_waited_for_and_nobody_follows_hearsay() {
     bench.give(announced(member(78), subject));
     assert!(let_go(&mut bench, 2).contains(&fetch(2, FetchReason::Leased)));
     let reply = bench.give(inquired(1, 2, subject, true));
+    assert!(matches!(reply[..], [Output::Reply { reply: Reply::Coming { .. }, .. }]), "{reply:?}");
+}
+
+#[test]
+fn threat_13_who_takes_back_what_it_told_and_tells_it_again_is_not_waited_for_again() {
+    let mut bench = bench();
+    let subject = bench.subject(false);
+    bench.give(announced(far(), subject));
+    bench.give(failed(subject));
+    bench.give(announced(far(), subject));
+    assert!(matches!(bench.look_up(1, subject)[..], [Output::Ask { .. }]));
+    bench.give(Input::Arrived { subject, confirmed_at: bench.now });
+    bench.give(Input::Found { lookup: LookupId(1) });
+    bench.give(announced(member(78), subject));
+    assert_eq!(bench.look_up(2, subject), [], "something has come of it since");
+}
+
+#[test]
+fn a_record_that_is_of_no_use_here_ends_the_wait_for_it() {
+    let mut bench = bench();
+    let subject = bench.subject(false);
+    let owner = bench.ranked(&subject)[0];
+    bench.give(announced(far(), subject));
+    bench.look_up(1, subject);
+    assert_eq!(bench.give(Input::Concluded { from: member(78), subject }), []);
+    let asked = bench.give(Input::Concluded { from: far(), subject });
+    assert!(matches!(asked[..], [Output::Ask { to, .. }] if to == owner), "{asked:?}");
+    assert!(bench.fleet.reputation.believes_hearsay(&far(), bench.now));
+}
+
+#[test]
+fn who_follows_another_credentials_fetch_keeps_its_lease() {
+    let mut bench = bench();
+    let subject = bench.subject(true);
+    let ahead = Subject { fingerprint: ghmesh_model::Fingerprint([8; 32]), ..subject };
+    bench.give(inquired(1, 2, ahead, true));
+    bench.look_up(1, subject);
+    let_go(&mut bench, 1);
+    assert!(matches!(bench.fleet.lookups[&LookupId(1)].phase, Phase::Following { .. }));
+    bench.give(announced(far(), subject));
+    let reply = bench.give(inquired(2, 3, subject, true));
     assert!(matches!(reply[..], [Output::Reply { reply: Reply::Coming { .. }, .. }]), "{reply:?}");
 }

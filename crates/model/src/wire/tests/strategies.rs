@@ -62,11 +62,9 @@ fn presence() -> impl Strategy<Value = Presence> {
 
 fn fetching() -> impl Strategy<Value = Fetching> {
     let stage = prop_oneof![Just(FetchStage::Begun), Just(FetchStage::Failed), Just(FetchStage::Unshareable)];
-    (any::<[u8; 32]>(), any::<[u8; 32]>(), stage, bytes(32)).prop_map(|(key, fingerprint, stage, mac)| Fetching {
-        key: WireKey(key),
-        fingerprint: Fingerprint(fingerprint),
-        stage,
-        mac,
+    let at = any::<u64>();
+    (any::<[u8; 32]>(), any::<[u8; 32]>(), stage, at, bytes(32)).prop_map(|(key, fingerprint, stage, at, mac)| {
+        Fetching { key: WireKey(key), fingerprint: Fingerprint(fingerprint), stage, at, mac }
     })
 }
 
