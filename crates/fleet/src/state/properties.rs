@@ -170,16 +170,7 @@ impl Outside {
         // Three subjects: two credentials of one key, and another key.
         let subject = |number: u8| Subject { key: WireKey([number / 2; 32]), fingerprint: Fingerprint([number; 32]) };
         match act {
-            Act::Lookup(key) => {
-                let lookup = LookupId(self.number());
-                self.flights.insert(lookup, (false, 0));
-                self.give(Input::Lookup {
-                    lookup,
-                    subject: subject(key),
-                    max_age: Duration::from_secs(60),
-                    follow: true,
-                });
-            }
+            Act::Lookup(key) => self.look_up(subject(key)),
             Act::Answer(index, answer) => {
                 if let Some(ask) = self.ask(index) {
                     self.give(Input::Answered { ask, answer });
@@ -236,6 +227,12 @@ impl Outside {
                 self.give(Input::Checked { lookup: LookupId(number) });
             }
         }
+    }
+
+    fn look_up(&mut self, subject: Subject) {
+        let lookup = LookupId(self.number());
+        self.flights.insert(lookup, (false, 0));
+        self.give(Input::Lookup { lookup, subject, max_age: Duration::from_secs(60), follow: true });
     }
 
     fn ask(&mut self, index: usize) -> Option<AskId> {

@@ -208,9 +208,12 @@ fn threat_13_who_tells_of_fetches_that_never_end_costs_one_wait_and_is_not_belie
     assert!(let_go(&mut bench, 1).contains(&fetch(1, FetchReason::Leased)));
     bench.give(Input::Fetched { lookup: LookupId(1), took: Duration::from_millis(80) });
 
+    bench.give(announced(far(), subject));
+    assert!(matches!(bench.look_up(2, subject)[..], [Output::Ask { .. }]), "nobody waits for it now");
+    bench.give(Input::Found { lookup: LookupId(2) });
     bench.pass(60_000);
     bench.give(announced(far(), subject));
-    assert_eq!(bench.look_up(2, subject), [], "it has another chance");
+    assert_eq!(bench.look_up(3, subject), [], "it has another chance");
 }
 
 #[test]
@@ -297,4 +300,15 @@ fn who_follows_another_credentials_fetch_keeps_its_lease() {
     bench.give(announced(far(), subject));
     let reply = bench.give(inquired(2, 3, subject, true));
     assert!(matches!(reply[..], [Output::Reply { reply: Reply::Coming { .. }, .. }]), "{reply:?}");
+}
+
+#[test]
+fn what_somebody_else_brought_ends_the_silence_about_it() {
+    let mut bench = bench();
+    let subject = bench.subject(false);
+    bench.give(announced(far(), subject));
+    bench.give(failed(subject));
+    bench.give(Input::Arrived { subject, confirmed_at: bench.now });
+    bench.give(announced(far(), subject));
+    assert_eq!(bench.look_up(1, subject), [], "it waits");
 }
