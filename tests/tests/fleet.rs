@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 /// A few seconds, so that expiry can be waited for.
 const TTL_SECONDS: &str = "3";
 
+/// How often everything changes. Nodes take turns at fetching, so that most have seen several versions by then.
+const CHANGES: usize = 6;
+
 /// Repetitions of the herd. None may need a fourth call.
 const REPETITIONS: usize = 20;
 
@@ -90,6 +93,25 @@ async fn five_nodes_and_three_keys_in_the_same_second_make_three_calls_twenty_ti
         assert_eq!(count("hits"), count("local_hits") + count("peer_hits"));
         assert!(count("hits") + count("misses") >= requests, "{stats}");
         assert_eq!(count("api_calls_saved"), count("hits") + count("revalidated"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changed_on_github_is_fetched_once_and_shared_at_once() {
+    let github = github().await;
+    let daemons = fleet(5, &github.url(), |how| how.with("GHMESH_CACHE__DEFAULT_TTL", TTL_SECONDS)).await;
+    let paths: Vec<_> = (1..=3).map(|number| format!("/repos/octo/hello/issues/{number}")).collect();
+    ask_all(&daemons, &paths).await;
+    for repetition in 0..CHANGES {
+        for path in &paths {
+            github.touch(path).expect("it is there");
+        }
+        expired(&daemons, &paths).await;
+        let before = github.counters();
+        assert_all_alike(&ask_all(&daemons, &paths).await, paths.len());
+        assert_all_alike(&ask_all(&daemons, &paths).await, paths.len());
+        let spent = spent(&before, &github.counters());
+        assert_eq!(spent, (3, 3), "change {repetition}; {}", fail_opens(&daemons).await);
     }
 }
 

@@ -10,6 +10,8 @@ const REPOSITORY: &str = "/repos/octo/hello";
 const ISSUE: &str = "/repos/octo/hello/issues/1";
 /// The page with issue 1: the newest come first.
 const ISSUES: &str = "/repos/octo/hello/issues?state=all&per_page=100&page=2";
+/// The first twenty are closed, and last longer.
+const OPEN_ISSUE: &str = "/repos/octo/hello/issues/100";
 const RUNS: &str = "/repos/octo/hello/actions/runs";
 
 async fn github() -> Sim {
@@ -123,13 +125,14 @@ async fn the_operators_routes_have_the_operators_times() {
 async fn lifetimes_follow_how_often_a_resource_is_found_changed_and_status_tells() {
     let github = github().await;
     let daemon = local(&github).start().await;
-    keep(&daemon, ISSUE).await;
-    assert!(lasts(&daemon, ISSUE, 60).await, "the table says two minutes");
+    keep(&daemon, OPEN_ISSUE).await;
+    assert!(lasts(&daemon, OPEN_ISSUE, 60).await, "the table says two minutes");
     for _ in 0..4 {
-        github.touch(ISSUE).expect("it is there");
-        asking(&daemon, ISSUE, "no-cache").await;
+        github.touch(OPEN_ISSUE).expect("it is there");
+        asking(&daemon, OPEN_ISSUE, "no-cache").await;
     }
-    assert!(!lasts(&daemon, ISSUE, 60).await, "what changes all the time is asked for more often");
+    assert!(daemon.holds(OPEN_ISSUE, tokens::ALICE).await, "the newest version is as good as the first");
+    assert!(!lasts(&daemon, OPEN_ISSUE, 60).await, "what changes all the time is asked for more often");
     let status = status(&daemon).await;
     let row = status["changes"].as_array().expect("rows").iter().find(|row| row["routes"] == "issues");
     let row = row.expect("issues were asked for again");

@@ -124,6 +124,7 @@ impl Inner {
 
     async fn adopt(&self, read: &Read, offer: &Entry, body: &Bytes) -> Arc<Entry> {
         let insight = Insight::of(read, &offer.representation, body, offer.origin_date);
+        self.note_versions(read, &insight, offer.confirmed_at).await;
         let earlier = self.store.entry(&self.slot(read));
         let entry = Entry {
             etag: read.graphql.is_none().then(|| self.tag_of(read, offer, body)),

@@ -1,20 +1,26 @@
 //! What a body says beside its content: how long it lasts, which versions of which resources it shows, which nodes it has.
 //!
-//! Read once, when an answer is kept. What it shows of other resources is compared with what was last seen of them: one that
-//! has moved on makes its own entries stale, here and on the members, without a call.
+//! Read once, when an answer is kept. What it shows of resources is compared with what was last seen of them: one that has moved
+//! on makes what was kept of it stale, here and on the members, without a call.
 
+use crate::node::Inner;
 use bytes::Bytes;
 use ghmesh_model::{BodyFacts, Millis, Representation, Scope};
 use ghmesh_policy::validators::{self, Fields};
-use ghmesh_policy::{Nodes, Read, Route, Target, Validators, routes};
+use ghmesh_policy::{Nodes, Read, Route, Target, Validators, freshness, routes};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Scopes of one entry beyond those of its path: 4 KiB.
 const MAX_BODY_SCOPES: usize = 256;
 
 /// Resources of which the last seen version is remembered: about 8 MiB. Of what is forgotten, only the lifetime ends entries.
 const MAX_SIGHTINGS: usize = 16_384;
+
+/// How much later than the answer that showed it the word that a resource has moved on may reach a member: the answer counts there
+/// all the same.
+const WORD_TRAVELS: Duration = Duration::from_millis(250);
 
 /// What was read out of one body.
 #[derive(Debug, Default)]
@@ -81,14 +87,27 @@ struct Seen {
     order: VecDeque<Resource>,
 }
 
+/// A resource that is another version than it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Moved {
+    /// Of what is kept for it by itself.
+    scopes: Vec<Scope>,
+    /// When the version of before was asked for.
+    seen_before: Millis,
+    /// Whether the body that showed it is the resource.
+    is_own: bool,
+}
+
 impl Sightings {
-    /// Takes what an answer from `host` showed that was asked for at `sent_at`. Gives the scopes of what has moved on since it
-    /// was last seen.
-    pub(crate) fn note(&self, host: &str, shown: &Validators, sent_at: Millis) -> Vec<Scope> {
+    /// Takes what an answer from `host` showed that was asked for at `sent_at`. Gives what has moved on since it was last seen.
+    fn note(&self, host: &str, shown: &Validators, sent_at: Millis) -> Vec<Moved> {
+        let own = shown.own().map(|(name, _)| name);
         let mut seen = self.lock();
-        let moved =
-            shown.objects().filter(|(name, fields)| seen.note((host.to_owned(), (*name).to_owned()), fields, sent_at));
-        moved.flat_map(|(name, _)| validators::scopes(host, name)).collect()
+        let moved = shown.objects().filter_map(|(name, fields)| {
+            let seen_before = seen.note((host.to_owned(), name.to_owned()), fields, sent_at)?;
+            Some(Moved { scopes: validators::scopes(host, name), seen_before, is_own: own == Some(name) })
+        });
+        moved.collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
@@ -97,14 +116,15 @@ impl Sightings {
 }
 
 impl Seen {
-    /// Whether the resource is another version now than it was.
-    fn note(&mut self, resource: Resource, fields: &Fields, sent_at: Millis) -> bool {
+    /// If the resource is another version now than it was: when that one was asked for.
+    fn note(&mut self, resource: Resource, fields: &Fields, sent_at: Millis) -> Option<Millis> {
         if let Some((known, at)) = self.latest.get_mut(&resource) {
-            let moved = *at <= sent_at && validators::moved_on(known, fields);
-            if *at <= sent_at {
-                *known = fields.clone();
-                *at = sent_at;
+            if *at > sent_at {
+                return None;
             }
+            let moved = validators::moved_on(known, fields).then_some(*at);
+            *known = fields.clone();
+            *at = sent_at;
             return moved;
         }
         if self.order.len() == MAX_SIGHTINGS
@@ -114,6 +134,27 @@ impl Seen {
         }
         self.order.push_back(resource.clone());
         self.latest.insert(resource, (fields.clone(), sent_at));
-        false
+        None
     }
 }
+
+impl Inner {
+    /// Makes what is kept of the resources stale that an answer, asked for at `sent_at`, shows to have moved on. The answer itself
+    /// is not: where it is the resource, only what was asked for before it is. Who was told, after the older version was seen here,
+    /// that the resource is another one now, has nothing to tell: what others have of it may be as new as this.
+    pub(crate) async fn note_versions(&self, read: &Read, insight: &Insight, sent_at: Millis) {
+        let Some(resource) = &read.target.resource else { return };
+        let mut moved = self.sightings.note(&resource.host, &insight.validators, sent_at);
+        moved.retain(|moved| self.tombstones.admit(&moved.scopes, moved.seen_before));
+        let (own, others): (Vec<_>, Vec<_>) = moved.into_iter().partition(|moved| moved.is_own);
+        for (moved, at) in [(own, sent_at.before(freshness::TOMBSTONE_MARGIN + WORD_TRAVELS)), (others, sent_at)] {
+            let scopes: Vec<_> = moved.into_iter().flat_map(|moved| moved.scopes).collect();
+            if !scopes.is_empty() {
+                self.bury(scopes, at).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -242,15 +242,6 @@ impl Inner {
         self.landed_from_origin(call, entry, body, How::Revalidated { stored }, headers.clone())
     }
 
-    /// What an answer shows of other resources makes older entries of those stale.
-    async fn note_versions(&self, read: &Read, insight: &Insight, sent_at: Millis) {
-        let Some(resource) = &read.target.resource else { return };
-        let moved = self.sightings.note(&resource.host, &insight.validators, sent_at);
-        if !moved.is_empty() {
-            self.bury(moved, sent_at).await;
-        }
-    }
-
     /// An entry of what the origin has just said.
     async fn entry(
         &self,

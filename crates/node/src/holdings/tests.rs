@@ -108,3 +108,18 @@ async fn a_caller_says_how_old_an_answer_may_be_within_what_a_proof_lasts() {
     assert_eq!(max_age(&[("cache-control", "min-fresh=20")]), 34);
     assert_eq!(max_age(&[("cache-control", "min-fresh=90")]), 0);
 }
+
+#[tokio::test]
+async fn an_adopted_list_makes_stale_here_what_it_shows_changed() {
+    let bench = Bench::in_mesh().await;
+    let (item, list) = (bench.read("/repos/octo/hello/issues/1", &[]), bench.read("/repos/octo/hello/issues", &[]));
+    let shown = |minute: u32| {
+        let url = "https://api.github.com/repos/octo/hello/issues/1";
+        format!(r#"{{"url":"{url}","updated_at":"2026-01-01T00:{minute:02}:00Z"}}"#)
+    };
+    let offer = |seconds| Entry { source: Source::Peer, ..entry(b"", bench.ago(seconds)) };
+    let kept = bench.inner().adopt(&item, &offer(30), &Bytes::from(shown(1))).await;
+    assert_eq!(bench.inner().verdict(&item, &kept), Verdict::Fresh);
+    bench.inner().adopt(&list, &offer(20), &Bytes::from(format!("[{}]", shown(2)))).await;
+    assert_eq!(bench.inner().verdict(&item, &kept), Verdict::MustRevalidate);
+}
