@@ -107,7 +107,7 @@ async fn who_may_not_open_the_socket_is_told_so() {
     // Where the program lies, another user may not look.
     let elsewhere = tempfile::tempdir().expect("a temporary directory");
     let program = elsewhere.path().join("ghmesh");
-    std::fs::copy(&binaries().ghmesh, &program).expect("the program is copied");
+    copy_program(&program);
     for directory in [elsewhere.path(), daemon.how().path("").as_path()] {
         std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
     }
@@ -274,6 +274,13 @@ fn contains(haystack: &[u8], needle: &str) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
 }
 
+/// Copies the program, in a process of its own: a copy that this one wrote would be open for writing in whatever another test starts
+/// meanwhile, and nobody could run it (`execve(2)`: `ETXTBSY`).
+fn copy_program(to: &Path) {
+    let copied = std::process::Command::new("cp").arg(&binaries().ghmesh).arg(to).status().expect("cp runs");
+    assert!(copied.success(), "the program is copied");
+}
+
 /// Gives everything in a directory to another user.
 fn give_away(directory: &Path, user: u32) {
     std::os::unix::fs::chown(directory, Some(user), Some(user)).expect("root may");
@@ -289,7 +296,7 @@ async fn the_daemon_s_memory_is_its_own_and_no_key_log_is_written() {
     let how = how.with("SSLKEYLOGFILE", &key_log.to_string_lossy());
     // Where the program lies, another user may not look.
     let program = how.path("ghmesh");
-    std::fs::copy(&binaries().ghmesh, &program).expect("the program is copied");
+    copy_program(&program);
     give_away(program.parent().expect("it lies in a directory"), NOBODY);
     let mut command = how.command(&["up"]);
     let environment: Vec<_> =
