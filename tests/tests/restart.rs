@@ -34,11 +34,11 @@ async fn pair(github: &Sim, transport: &str) -> (Daemon, Daemon) {
     (one, two)
 }
 
-/// Waits until `to` has what `from` fetches now.
+/// Waits until everybody, and so `to`, has been told of what `from` fetches now.
 async fn gossip(from: &Daemon, to: &Daemon, number: usize) {
-    let before = to.count("entries").await;
+    let before = to.count("records_gossiped").await;
     assert_eq!(from.get(&issue(number), tokens::ALICE).await.status, 200);
-    eventually("gossip arrives", async || (to.count("entries").await > before).then_some(())).await;
+    eventually("gossip arrives", async || (to.count("records_gossiped").await > before).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! Sites joined by routers: two that are cut off from each other, and many nodes behind one address. Needs root.
 
-use ghmesh_github_sim::{Sim, tokens};
+use futures::future::join_all;
+use ghmesh_github_sim::{Fault, Sim, tokens};
 use ghmesh_tests::cluster::{Over, github, item, node, percentile, spread};
 use ghmesh_tests::network::{Lan, Uplink};
 use ghmesh_tests::{Daemon, client, eventually, within};
@@ -98,6 +99,8 @@ const FORMATION: Duration = Duration::from_secs(180);
 /// Nodes behind one address, on one host, and one outside that sees them all come from there.
 struct Crowd {
     outside: String,
+    /// Where that listens.
+    meeting: String,
     inside: String,
     /// Who is known to all: the one outside, and the first inside.
     contacts: String,
@@ -105,10 +108,20 @@ struct Crowd {
 
 impl Crowd {
     fn new(lan: &mut Lan, site: &mut Lan) -> Self {
-        let (outside, inside) = (lan.add_host(), site.add_host());
-        let near = format!("/ip4/{}/tcp/20000", site.address(&inside));
-        let contacts = format!("{},{near}", Over::Tcp.addresses(&lan.address(&outside)));
-        Crowd { outside, inside, contacts }
+        let outside = lan.add_host();
+        let meeting = Over::Tcp.addresses(&lan.address(&outside));
+        Crowd::meeting(outside, meeting, site)
+    }
+
+    /// One at another site, with the same node outside.
+    fn beside(&self, site: &mut Lan) -> Self {
+        Crowd::meeting(self.outside.clone(), self.meeting.clone(), site)
+    }
+
+    fn meeting(outside: String, meeting: String, site: &mut Lan) -> Self {
+        let inside = site.add_host();
+        let contacts = format!("{meeting},/ip4/{}/tcp/20000", site.address(&inside));
+        Crowd { outside, meeting, inside, contacts }
     }
 
     /// The node inside with this number, from 1.
@@ -117,26 +130,37 @@ impl Crowd {
         let how = node(github, &self.inside, Over::Tcp).with("GHMESH_MESH__LISTEN", &listen);
         how.with("GHMESH_MESH__BOOTSTRAP", &self.contacts).spawn()
     }
+
+    /// Starts so many inside, a few at a time.
+    async fn fill(&self, github: &Sim, count: usize) -> Vec<Daemon> {
+        let mut daemons = Vec::new();
+        while daemons.len() < count {
+            let numbers = daemons.len() + 1..=(daemons.len() + AT_ONCE).min(count);
+            let mut started: Vec<Daemon> = numbers.map(|number| self.inside(github, number)).collect();
+            for daemon in &mut started {
+                daemon.ready().await;
+                daemon.address().await;
+            }
+            daemons.append(&mut started);
+        }
+        daemons
+    }
+}
+
+async fn connected_to_at_least(daemons: &[Daemon], count: usize) {
+    let began = Instant::now();
+    for daemon in daemons {
+        let all = async || (daemon.count("connected_peers").await >= count as u64).then_some(());
+        within(FORMATION, &format!("each is connected to {count}"), all).await;
+    }
+    println!("connected to {count} each: {:?} after the last had started", began.elapsed());
 }
 
 /// Starts so many, and waits until all are connected to all.
 async fn start(github: &Sim, crowd: &Crowd, count: usize) -> Vec<Daemon> {
     let mut daemons = vec![node(github, &crowd.outside, Over::Tcp).start().await];
-    while daemons.len() < count {
-        let numbers = daemons.len()..(daemons.len() + AT_ONCE).min(count);
-        let mut started: Vec<Daemon> = numbers.map(|number| crowd.inside(github, number)).collect();
-        for daemon in &mut started {
-            daemon.ready().await;
-            daemon.address().await;
-        }
-        daemons.append(&mut started);
-    }
-    let began = Instant::now();
-    for daemon in &daemons {
-        let all = async || (daemon.count("connected_peers").await >= count as u64 - 1).then_some(());
-        within(FORMATION, "all are connected to all", all).await;
-    }
-    println!("{count} nodes: the last was connected to all {:?} after the last had started", began.elapsed());
+    daemons.extend(crowd.fill(github, count - 1).await);
+    connected_to_at_least(&daemons, count - 1).await;
     daemons
 }
 
@@ -192,4 +216,63 @@ async fn many_nodes_behind_one_address_are_one_mesh_and_every_record_reaches_all
         );
         assert_eq!(github.counters().calls(), RECORDS as u64, "also for who came last");
     }
+}
+
+/// Nodes of each of two circles. Together they are more than one node has as neighbours, so that fetches are told to everybody.
+const CIRCLE: usize = 36;
+/// Keys that are asked for in one circle, and a little later in the other.
+const KEYS: usize = 10;
+/// How long GitHub takes, and how much later the other circle asks.
+const SLOW: Duration = Duration::from_millis(1_500);
+const LATER: Duration = Duration::from_millis(500);
+
+/// Two sites behind routers, of which nobody reaches the other's nodes: they hear of each other by gossip alone, through one node
+/// outside.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root, for network namespaces; starts 73 daemons: see tests/long/two-circles.sh"]
+async fn measure_what_two_circles_ask_that_only_gossip_joins() {
+    let mut lan = Lan::new();
+    let github = github(&lan).await;
+    let mut sites = [lan.behind(Uplink::Masqueraded), lan.behind(Uplink::Masqueraded)];
+    let west = Crowd::new(&mut lan, &mut sites[0]);
+    let east = west.beside(&mut sites[1]);
+    let outside = node(&github, &west.outside, Over::Tcp).start().await;
+    let circles = [west.fill(&github, CIRCLE).await, east.fill(&github, CIRCLE).await];
+    for circle in &circles {
+        connected_to_at_least(circle, CIRCLE).await;
+        for daemon in circle {
+            let fleet = async || (daemon.count("fleet_size").await == 2 * CIRCLE as u64 + 1).then_some(());
+            within(FORMATION, "each has heard of all", fleet).await;
+            assert_eq!(daemon.count("connected_peers").await, CIRCLE as u64, "the other circle is out of reach");
+        }
+    }
+    github.set_faults(vec![Fault::latency(SLOW.as_millis() as u64)]);
+    let calls = github.counters().calls();
+    for number in 0..KEYS {
+        let ask = async |circle: &[Daemon]| {
+            let path = item(number);
+            let answers = join_all(circle.iter().map(|daemon| daemon.get(&path, tokens::ALICE))).await;
+            assert!(answers.iter().all(|answer| answer.status == 200));
+        };
+        let later = async {
+            tokio::time::sleep(LATER).await;
+            ask(&circles[1 - number % 2]).await;
+        };
+        tokio::join!(ask(&circles[number % 2]), later);
+    }
+    println!(
+        "{} nodes, {KEYS} keys: one circle asks, the other {LATER:?} later: {} calls",
+        2 * CIRCLE + 1,
+        github.counters().calls() - calls
+    );
+    assert_eq!(github.counters().calls() - calls, KEYS as u64);
+    let calls = github.counters().calls();
+    let everybody: Vec<&Daemon> = circles.iter().flatten().chain([&outside]).collect();
+    for number in KEYS..2 * KEYS {
+        let path = item(number);
+        join_all(everybody.iter().map(|daemon| daemon.get(&path, tokens::ALICE))).await;
+    }
+    let calls = github.counters().calls() - calls;
+    println!("{} nodes, {KEYS} keys: all ask at once: {calls} calls", everybody.len());
+    assert!(calls <= 3 * KEYS as u64, "the owners of each circle, and of the one between them: {calls} calls");
 }

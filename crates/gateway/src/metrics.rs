@@ -52,6 +52,7 @@ fn counters(registry: &mut Registry, stats: &Stats, gateway: GatewayTotals) {
     count("fail_opens", "Lookups that went to GitHub because members did not answer in time", stats.fail_opens);
     count("expulsions", "Times that a member was kept out for what no honest one does", stats.expulsions);
     count("records_received", "Records that peers sent", stats.records_received);
+    count("records_gossiped", "Records that peers told everybody", stats.records_gossiped);
     count(
         "records_refused",
         "Records of peers that were malformed, replayed, forged or too old",

@@ -123,10 +123,26 @@ impl Inner {
     /// Makes everything in these scopes that was confirmed before `at` stale here and on the members.
     pub(crate) async fn bury(&self, scopes: Vec<Scope>, at: Millis) {
         self.bury_here(&scopes, at).await;
-        if let Some(members) = self.members.get() {
-            for scopes in scopes.chunks(limits::MAX_SCOPES) {
-                self.writes.note(members.exchange.publish_write(scopes.to_vec(), at), at);
+        self.tell_of_write(&scopes, at);
+    }
+
+    /// The same, but nobody waits for the disk: for what is not a write, and only lasts less long after a crash.
+    pub(crate) async fn bury_unsynced(&self, scopes: &[Scope], at: Millis) {
+        let buried = self.tombstones.bury(scopes, at);
+        self.tell_of_write(scopes, at);
+        let Buried::Added(tombstones) = buried else { return self.engrave(buried).await };
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.bury(tombstones).await {
+                tracing::debug!(%error, "what moved on is not stored; it counts until this process ends");
             }
+        });
+    }
+
+    fn tell_of_write(&self, scopes: &[Scope], at: Millis) {
+        let Some(members) = self.members.get() else { return };
+        for scopes in scopes.chunks(limits::MAX_SCOPES) {
+            self.writes.note(members.exchange.publish_write(scopes.to_vec(), at), at);
         }
     }
 }

@@ -150,7 +150,7 @@ impl Inner {
         for (moved, at) in [(own, sent_at.before(freshness::TOMBSTONE_MARGIN + WORD_TRAVELS)), (others, sent_at)] {
             let scopes: Vec<_> = moved.into_iter().flat_map(|moved| moved.scopes).collect();
             if !scopes.is_empty() {
-                self.bury(scopes, at).await;
+                self.bury_unsynced(&scopes, at).await;
             }
         }
     }

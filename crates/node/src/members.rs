@@ -229,7 +229,11 @@ impl Inner {
             Event::RoundTrip { rtt, .. } => members.coordinator.tell(Input::RoundTrip { took: rtt }),
             Event::Record { shared, .. } => {
                 self.counts.records_received.add();
-                match shared.signed.record() {
+                let record = shared.signed.record();
+                if !matches!(record, Ok(Record::Presence(_))) {
+                    self.counts.records_gossiped.add();
+                }
+                match record {
                     Ok(Record::Fetching(fetching)) => self.hear_of_fetch(members, &shared.signed.stamp, fetching),
                     _ => self.queue(shared),
                 }

@@ -37,6 +37,7 @@ pub(crate) struct Counts {
     pub(crate) held_back: Count,
     pub(crate) failures: Count,
     pub(crate) records_received: Count,
+    pub(crate) records_gossiped: Count,
     pub(crate) records_refused: Count,
     /// Of the records received, those that only tell that a member is there.
     pub(crate) presences: Count,
@@ -96,7 +97,9 @@ pub struct Stats {
     pub failures: u64,
     /// Records that came from peers, but those that only tell that a member is there.
     pub records_received: u64,
-    /// Of those, refused: malformed, replayed, forged or from the future; by whichever way they came.
+    /// Of those, what was told to everybody and not to this node alone.
+    pub records_gossiped: u64,
+    /// Of those received, refused: malformed, replayed, forged or from the future; by whichever way they came.
     pub records_refused: u64,
     /// Times that this node compared what it holds with a member, to the end.
     pub sync_rounds: u64,
@@ -149,6 +152,7 @@ impl Counts {
         stats.held_back = self.held_back.get();
         stats.failures = self.failures.get();
         stats.records_received = self.records_received.get().saturating_sub(self.presences.get());
+        stats.records_gossiped = self.records_gossiped.get();
         stats.records_refused = self.records_refused.get();
         stats.sync_rounds = self.sync_rounds.get();
         stats.sync_records_pulled = self.sync_records_pulled.get();

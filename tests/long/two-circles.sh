@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# What a fleet asks GitHub that is larger than one node's circle of neighbours: 73 real daemons, 36 behind each of two routers, and one
+# outside, by which alone the two sides hear of each other. Prints the calls for ten keys that one side asks for, and the other half a
+# second later, and for ten that all ask for at once. Needs root, nftables, and 4 GiB.
+#
+#   cargo build --release --bins -p ghmesh -p ghmesh-github-sim && tests/long/two-circles.sh
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+programs=$(realpath "${CARGO_TARGET_DIR:-target}/release")
+GHMESH_TEST_PROGRAMS="${GHMESH_TEST_PROGRAMS:-$programs}" cargo test --quiet -p ghmesh-tests --test sites -- \
+  --ignored --exact --nocapture measure_what_two_circles_ask_that_only_gossip_joins | grep nodes
