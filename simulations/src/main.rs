@@ -21,7 +21,7 @@ const SCALED: &str = "fleet-10000";
 #[derive(Parser)]
 #[command(about = "Runs the real coordination of many nodes in virtual time")]
 struct Arguments {
-    /// Names in simulations/scenarios, or paths that end in .toml; none: all that are quick. `scaling`: one fleet after another, from
+    /// Names in simulations/scenarios, or paths that end in .toml; none: all. `scaling`: one fleet after another, from
     /// 5 to 10,000 nodes
     scenarios: Vec<String>,
     /// Run this seed alone
@@ -50,22 +50,11 @@ fn main() -> anyhow::Result<ExitCode> {
         return scale(&arguments);
     }
     let names = match arguments.scenarios.is_empty() {
-        true => quick(Scenario::names().context("the scenarios could not be listed")?)?,
+        true => Scenario::names().context("the scenarios could not be listed")?,
         false => arguments.scenarios.clone(),
     };
     let rows: Vec<_> = names.into_iter().map(|name| simulate(name, &arguments)).collect::<anyhow::Result<_>>()?;
     tell(&rows, arguments.csv.as_deref())
-}
-
-/// Those that don't take minutes.
-fn quick(names: Vec<String>) -> anyhow::Result<Vec<String>> {
-    let mut quick = Vec::new();
-    for name in names {
-        if !Scenario::load(&name)?.slow {
-            quick.push(name);
-        }
-    }
-    Ok(quick)
 }
 
 fn simulate(name: String, arguments: &Arguments) -> anyhow::Result<(String, Vec<Report>)> {

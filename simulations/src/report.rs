@@ -166,6 +166,7 @@ impl Report {
             ("calls", self.calls, expect.calls),
             ("charged calls", self.charged, expect.charged),
             ("charged calls too many", self.charged.saturating_sub(self.versions), expect.overcharged),
+            ("calls beside another for the same", self.doubled, expect.doubled),
             ("% of calls saved", saved(self.calls), expect.saved_percent),
             ("% of charged calls saved", saved(self.charged), expect.saved_charges_percent),
             ("requests without an answer", self.failures, expect.failures),

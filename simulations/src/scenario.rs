@@ -26,9 +26,6 @@ pub struct Scenario {
     pub about: String,
     /// Seeds that are run where none is named: 0 to this, excluded.
     pub seeds: u64,
-    /// Whether the tests leave it out: it takes minutes.
-    #[serde(default)]
-    pub slow: bool,
     /// Nodes at the start.
     pub nodes: u32,
     /// Keys that every poll asks for.

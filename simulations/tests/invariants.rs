@@ -64,3 +64,9 @@ fn a_full_queue_is_reported() {
     let report = broken("herd", Sabotage::Flood);
     assert!(has(&report, |violation| matches!(violation, Violation::Overfull { .. })), "{:?}", report.violations);
 }
+
+#[test]
+fn state_that_nothing_accounts_for_is_reported() {
+    let report = broken("herd", Sabotage::Hoard);
+    assert!(has(&report, |violation| matches!(violation, Violation::Heavy { .. })), "{:?}", report.violations);
+}

@@ -3,11 +3,11 @@
 
 use ghmesh_github_sim::{Config, Sim, tokens};
 use ghmesh_mesh::{Author, Event, Identity, Mesh, Replier};
-use ghmesh_model::wire::{Invalidated, Record, Request, Response, Shared, Stored, Validation};
-use ghmesh_model::{BodyCid, Fingerprint, MemberId, Representation, Scope, WireKey, limits};
+use ghmesh_model::wire::{Invalidated, Record, Request, Response, Shared, Stamp, Stored, Validation};
+use ghmesh_model::{BodyCid, Fingerprint, Representation, Scope, WireKey, limits};
 use ghmesh_seal::{Cost, KeyRing, Secret, derive};
 use ghmesh_tests::daemon::fleet;
-use ghmesh_tests::{Answer, Daemon, DaemonBuilder, SECRET, eventually};
+use ghmesh_tests::{Answer, Daemon, DaemonBuilder, SECRET, eventually, within};
 use rustix::process::{Pid, Signal, kill_process};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,8 +22,12 @@ const DEADLINE: Duration = Duration::from_millis(150 + 10_000 + 150).saturating_
 /// What a request takes that waits for nobody: the lookup budget and a call. Twenty times that, for a machine under load.
 const SOON: Duration = Duration::from_secs(3);
 
+/// A first expulsion lasts a minute; then the member has to dial again, which it tries with growing pauses.
+const EXPULSION: Duration = Duration::from_secs(180);
+
 /// What no answer may hold.
 const FORGED: &str = "FORGED";
+const FORGED_BODY: &str = r#"{"title": "FORGED"}"#;
 
 async fn github() -> Sim {
     Sim::start(Config::default()).await.expect("the simulated GitHub starts")
@@ -95,6 +99,7 @@ type Habit = Box<dyn FnMut(&Liar, Request) -> Option<Response> + Send>;
 struct Liar {
     mesh: Mesh,
     author: Author,
+    ring: KeyRing,
     /// Questions it got.
     asked: Arc<AtomicU64>,
     /// Genuine records that it heard of.
@@ -120,9 +125,10 @@ impl Liar {
         let listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
         let config = ghmesh_mesh::Config { listen, bootstrap, ..ghmesh_mesh::Config::default() };
         let author = Author::new(&identity, 1);
+        let ring = ring().await;
         let (mesh, events) =
-            ghmesh_mesh::start(config, identity, vec![ring().await], 1, Vec::new()).await.expect("it starts");
-        let liar = Arc::new(Liar { mesh, author, asked: Arc::default(), heard: Arc::default() });
+            ghmesh_mesh::start(config, identity, vec![ring.clone()], 1, Vec::new()).await.expect("it starts");
+        let liar = Arc::new(Liar { mesh, author, ring, asked: Arc::default(), heard: Arc::default() });
         tokio::spawn(liar.clone().live(events, Box::new(habit)));
         for daemon in daemons {
             daemon.connected(daemons.len() as u64).await;
@@ -157,22 +163,24 @@ impl Liar {
 
     /// A record that it signs itself, of a body that it made up, for a credential that it does not hold.
     fn forged(&self, key: WireKey, fingerprint: Fingerprint) -> Shared {
-        let body = format!("{{\"title\": \"{FORGED}\"}}").into_bytes();
+        let record = self.forged_record(key, fingerprint);
+        Shared { signed: self.author.sign(self.author.stamp(), &record), age_ms: 0, body: Some(FORGED_BODY.into()) }
+    }
+
+    fn forged_record(&self, key: WireKey, fingerprint: Fingerprint) -> Record {
         let representation = Representation {
-            cid: BodyCid::of(&body),
-            length: body.len() as u64,
+            cid: BodyCid::of(FORGED_BODY.as_bytes()),
+            length: FORGED_BODY.len() as u64,
             headers: vec![
                 ("content-type".to_owned(), "application/json; charset=utf-8".to_owned()),
                 ("vary".to_owned(), "Accept, Authorization".to_owned()),
             ],
         };
-        self.stored(representation, key, fingerprint, body)
+        record(representation, key, fingerprint)
     }
 
     fn stored(&self, representation: Representation, key: WireKey, fingerprint: Fingerprint, body: Vec<u8>) -> Shared {
-        let validation =
-            Validation { key, fingerprint, cid: representation.cid, origin_date: soon(), mac: vec![7; 32] };
-        let record = Record::Stored(Stored { representation, validation, scopes: Vec::new() });
+        let record = record(representation, key, fingerprint);
         Shared { signed: self.author.sign(self.author.stamp(), &record), age_ms: 0, body: Some(body) }
     }
 
@@ -184,6 +192,12 @@ impl Liar {
             _ => None,
         })
     }
+}
+
+/// An answer that GitHub is said to give in ten minutes, with a MAC that is none.
+fn record(representation: Representation, key: WireKey, fingerprint: Fingerprint) -> Record {
+    let validation = Validation { key, fingerprint, cid: representation.cid, origin_date: soon(), mac: vec![7; 32] };
+    Record::Stored(Stored { representation, validation, scopes: Vec::new() })
 }
 
 /// Unix seconds, ten minutes from now: newer than everything, and no further off than clocks may be.
@@ -263,17 +277,31 @@ async fn a_record_for_a_credential_that_its_author_never_held_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_by_another_s_name_is_refused() {
-    let impersonate = |liar: &Liar, request: Request| match request {
-        Request::Have { key, fingerprint, .. } => {
-            let mut shared = liar.forged(key, fingerprint);
-            shared.signed.stamp.author = MemberId([9; 32]);
-            let _ = liar.mesh.publish(shared.clone());
-            Some(Response::Have { records: vec![shared] })
-        }
-        Request::Deliver { .. } | Request::Release { .. } | Request::Body { .. } => Some(Response::Ok),
-        Request::Digest { .. } | Request::Pull { .. } | Request::Renew { .. } => Some(Response::No),
+    let github = github().await;
+    let daemons = fleet(2, &github.url(), in_cluster).await;
+    let liar = Liar::join(&daemons, |_, _| Some(Response::No)).await;
+    ask(&daemons[0], 1, SOON).await;
+    heard_of_one(&daemons[1]).await;
+    let (genuine, stored) = eventually("the member has heard of it", async || liar.heard(|_| true)).await;
+    // It has the credential, so that all is right but the signature: newer, and by the name of who fetched it.
+    let stamp = Stamp { sequence: genuine.signed.stamp.sequence + 100, ..genuine.signed.stamp };
+    let Record::Stored(mut forged) = liar.forged_record(stored.validation.key, stored.validation.fingerprint) else {
+        panic!("it forges answers")
     };
-    beside(impersonate, SOON).await;
+    let input = forged.validation.mac_input(&stamp, &forged.representation.headers);
+    forged.validation.mac = liar.ring.validation_mac(format!("token {}", tokens::ALICE).as_bytes(), &input).to_vec();
+    let signed = liar.author.sign(stamp, &Record::Stored(forged));
+    let shared = Shared { signed, age_ms: 0, body: Some(FORGED_BODY.into()) };
+    liar.mesh.publish(shared.clone()).expect("there is room");
+    for member in liar.mesh.members() {
+        let delivered = Request::Deliver { records: vec![shared.clone()] };
+        liar.mesh.ask(member, delivered, SOON).await.expect_err("who checks it closes the stream");
+    }
+    for daemon in &daemons {
+        refused(daemon, 1).await;
+        assert!(ask(daemon, 1, SOON).await.is_hit(), "its own entry is as good as before");
+    }
+    assert_eq!(github.counters().calls(), 1);
 }
 
 /// The first entry that the second daemon hears of.
@@ -394,25 +422,34 @@ async fn a_body_that_a_member_alters_is_not_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_genuine_record_with_another_body_or_with_other_headers_is_refused() {
-    let alter = |liar: &Liar, request: Request| match request {
-        Request::Have { key, fingerprint, .. } => Some(match liar.heard(|stored| stored.validation.key == key) {
-            Some((genuine, stored)) => {
-                let other_body = Shared { body: Some(FORGED.into()), ..genuine.clone() };
-                let mut headers = stored.representation.clone();
-                headers.headers.push(("link".to_owned(), "<https://evil.example/>; rel=\"next\"".to_owned()));
-                let other_headers = liar.stored(headers, key, fingerprint, genuine.body.unwrap_or_default());
-                Response::Have { records: vec![other_body, other_headers] }
-            }
-            None => Response::Have { records: vec![liar.forged(key, fingerprint)] },
-        }),
-        Request::Deliver { .. }
-        | Request::Release { .. }
-        | Request::Body { .. }
-        | Request::Digest { .. }
-        | Request::Pull { .. }
-        | Request::Renew { .. } => Some(Response::No),
+    let altered = Arc::new(AtomicU64::new(0));
+    let count = altered.clone();
+    let alter = move |liar: &Liar, request: Request| {
+        let Request::Have { key, fingerprint, .. } = request else { return Some(Response::No) };
+        let Some((genuine, stored)) = liar.heard(|stored| stored.validation.key == key) else {
+            return Some(Response::No);
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        let other_body = Shared { body: Some(FORGED.into()), age_ms: 0, ..genuine.clone() };
+        let mut headers = stored.representation.clone();
+        headers.headers.push(("link".to_owned(), "<https://evil.example/>; rel=\"next\"".to_owned()));
+        let other_headers = liar.stored(headers, key, fingerprint, genuine.body.unwrap_or_default());
+        Some(Response::Have { records: vec![other_body, other_headers] })
     };
-    beside(alter, SOON).await;
+    let github = github().await;
+    let daemons = fleet(2, &github.url(), |how| in_cluster(how).with("GHMESH_CACHE__DEFAULT_TTL", "2s")).await;
+    let liar = Liar::join(&daemons, alter).await;
+    // What it has heard of it is asked for once that is too old.
+    ask_all(&daemons, 1..11, SOON).await;
+    for number in 1..11 {
+        for daemon in &daemons {
+            daemon.expired(&issue(number), tokens::ALICE).await;
+        }
+    }
+    ask_all(&daemons, 1..11, SOON).await;
+    assert!(altered.load(Ordering::Relaxed) > 0, "it owned none of ten keys, of {} questions", liar.asked());
+    let refused = daemons[0].count("records_refused").await + daemons[1].count("records_refused").await;
+    assert!(refused >= altered.load(Ordering::Relaxed), "{refused} refused");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -451,8 +488,15 @@ async fn flood(liar: Arc<Liar>) {
     }
 }
 
+/// How members stand with a daemon, in no order.
+async fn standings(daemon: &Daemon) -> Vec<String> {
+    let status = daemon.admin("/_ghmesh/status").await.expect("it answers").json();
+    let peers = status["peers"].as_array().cloned().unwrap_or_default();
+    peers.iter().map(|peer| peer["standing"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_that_goes_on_forging_is_kept_out_for_a_while() {
+async fn a_member_that_goes_on_forging_is_used_less_then_kept_out_and_let_back_after_a_minute() {
     let github = github().await;
     let daemons = fleet(2, &github.url(), in_cluster).await;
     let liar = Liar::join(&daemons, |_, request| answer_have(request, Response::No)).await;
@@ -460,6 +504,12 @@ async fn a_member_that_goes_on_forging_is_kept_out_for_a_while() {
     ask_all(&daemons, 1..2, SOON).await;
     let (_, stored) = eventually("a genuine record arrives", async || liar.heard(|_| true)).await;
     let validation = stored.validation;
+    liar.mesh.publish(liar.forged(validation.key, validation.fingerprint)).expect("there is room");
+    for daemon in &daemons {
+        let one = async || standings(daemon).await.contains(&"used_less".to_owned()).then_some(());
+        eventually("it is used less", one).await;
+        assert_eq!(daemon.count("connected_peers").await, 2, "and no worse");
+    }
     eventually("both have had enough of it", async || {
         let _ = liar.mesh.publish(liar.forged(validation.key, validation.fingerprint));
         let counts = [daemons[0].count("expulsions").await, daemons[1].count("expulsions").await];
@@ -472,4 +522,10 @@ async fn a_member_that_goes_on_forging_is_kept_out_for_a_while() {
     })
     .await;
     ask_all(&daemons, 1..6, SOON).await;
+    for daemon in &daemons {
+        let back = async || (daemon.count("connected_peers").await == 2).then_some(());
+        within(EXPULSION, "it is let back", back).await;
+    }
+    ask_all(&daemons, 6..11, SOON).await;
+    assert_eq!([daemons[0].count("expulsions").await, daemons[1].count("expulsions").await], [1, 1]);
 }

@@ -26,7 +26,8 @@ async fn run(how: &DaemonBuilder, arguments: &[&str]) -> Output {
 async fn says(how: &DaemonBuilder, arguments: &[&str]) -> String {
     let output = run(how, arguments).await;
     let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ghmesh {arguments:?}: {}\n{complaint}", output.status);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "ghmesh {arguments:?}: {}\n{complaint}\nIt said:\n{said}", output.status);
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 

@@ -53,6 +53,7 @@ fn counters(registry: &mut Registry, stats: &Stats, gateway: GatewayTotals) {
     count("expulsions", "Times that a member was kept out for what no honest one does", stats.expulsions);
     count("records_received", "Records that peers sent", stats.records_received);
     count("records_gossiped", "Records that peers told everybody", stats.records_gossiped);
+    count("invalidations_heard", "Times that peers told that something changed", stats.invalidations_heard);
     count(
         "records_refused",
         "Records of peers that were malformed, replayed, forged or too old",

@@ -322,6 +322,7 @@ impl Inner {
             Receipt::Written(scopes, at) => {
                 self.writes.hear(signed.clone(), *at);
                 self.bury_here(scopes, *at).await;
+                self.counts.invalidations_heard.add();
             }
             Receipt::Said(said) if self.hear(said) => {}
             Receipt::Said(_) => self.refute(members, author, Offence::Garbage),

@@ -38,6 +38,7 @@ pub(crate) struct Counts {
     pub(crate) failures: Count,
     pub(crate) records_received: Count,
     pub(crate) records_gossiped: Count,
+    pub(crate) invalidations_heard: Count,
     pub(crate) records_refused: Count,
     /// Of the records received, those that only tell that a member is there.
     pub(crate) presences: Count,
@@ -99,7 +100,9 @@ pub struct Stats {
     pub records_received: u64,
     /// Of those, what was told to everybody and not to this node alone.
     pub records_gossiped: u64,
-    /// Of those received, refused: malformed, replayed, forged or from the future; by whichever way they came.
+    /// Times that a member told that something was written, or is another version now: what was kept of it is stale here since.
+    pub invalidations_heard: u64,
+    /// Of the records received, refused: malformed, replayed, forged or from the future; by whichever way they came.
     pub records_refused: u64,
     /// Times that this node compared what it holds with a member, to the end.
     pub sync_rounds: u64,
@@ -153,6 +156,7 @@ impl Counts {
         stats.failures = self.failures.get();
         stats.records_received = self.records_received.get().saturating_sub(self.presences.get());
         stats.records_gossiped = self.records_gossiped.get();
+        stats.invalidations_heard = self.invalidations_heard.get();
         stats.records_refused = self.records_refused.get();
         stats.sync_rounds = self.sync_rounds.get();
         stats.sync_records_pulled = self.sync_records_pulled.get();

@@ -40,6 +40,7 @@ impl Scenario {
             ("expect.calls", expect.calls),
             ("expect.charged", expect.charged),
             ("expect.overcharged", expect.overcharged),
+            ("expect.doubled", expect.doubled),
             ("expect.saved_percent", expect.saved_percent),
             ("expect.saved_charges_percent", expect.saved_charges_percent),
             ("expect.failures", expect.failures),

@@ -319,6 +319,8 @@ pub struct Expect {
     pub charged: Option<Span>,
     /// Calls that the origin charges beyond one for each change that somebody asked for.
     pub overcharged: Option<Span>,
+    /// Calls for what another call that was under way would have brought.
+    pub doubled: Option<Span>,
     /// Calls saved, in percent of what the same polls cost without ghmesh.
     pub saved_percent: Option<Span>,
     /// Charged calls saved, in percent of what the same polls cost without ghmesh.

@@ -37,6 +37,8 @@ pub enum Sabotage {
     Dawdle,
     /// A node is told everything a thousand times.
     Flood,
+    /// Coordinators keep what nothing accounts for.
+    Hoard,
 }
 
 impl World<'_> {
@@ -150,7 +152,10 @@ impl World<'_> {
 
     /// What a coordinator holds must be accounted for by what it does.
     pub(super) fn weigh(&mut self, node: NodeIndex) {
-        let load = self.node(node).fleet.load();
+        let mut load = self.node(node).fleet.load();
+        if self.options.sabotage == Some(Sabotage::Hoard) {
+            load.timers += 1_000;
+        }
         if load.timers > 3 * load.lookups + load.leases || load.asks > 6 * load.lookups {
             self.report.violated(Violation::Heavy { node, load });
         }

@@ -208,10 +208,10 @@ impl Stage {
         tokio::time::sleep(self.ttl).await;
     }
 
-    /// How many records a node has received from the others.
+    /// How often others told a node that something was written.
     pub(super) async fn heard(&self, name: &str) -> anyhow::Result<u64> {
         let stats = self.report(self.actor(name), "/_ghmesh/stats").await?;
-        Ok(stats["records_received"].as_u64().unwrap_or_default())
+        Ok(stats["invalidations_heard"].as_u64().unwrap_or_default())
     }
 
     /// Waits until a node has heard more than `before`.
