@@ -418,6 +418,10 @@ async fn a_body_that_a_member_alters_is_not_served() {
     assert_eq!((answer.status.as_u16(), &answer.body), (200, &genuine.body));
     assert!(liar.asked() > 0, "the member was asked for the body");
     assert_eq!(github.counters().calls(), 2, "GitHub was asked in its place");
+    eventually("the member is used less", async || {
+        standings(&other).await.contains(&"used_less".to_owned()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

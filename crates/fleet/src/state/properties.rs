@@ -128,6 +128,8 @@ impl Outside {
         self.fleet.handle(input, self.now, &mut out);
         let replies = out.iter().filter(|output| matches!(output, Output::Reply { .. })).count();
         assert_eq!(replies, usize::from(inquired), "each question has one answer: {out:?}");
+        let goes_on = out.iter().any(|output| matches!(output, Output::Ask { .. } | Output::Fetch { .. }));
+        assert!(!(inquired && goes_on), "nobody is asked, nor GitHub, for a member that asks: {out:?}");
         out.into_iter().for_each(|output| self.follow(output));
         let load = self.fleet.load();
         assert_eq!(load.lookups, self.flights.len());

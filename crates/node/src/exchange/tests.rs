@@ -85,6 +85,20 @@ async fn a_date_may_lie_a_quarter_of_an_hour_ahead() {
 }
 
 #[tokio::test]
+async fn a_date_of_more_than_an_hour_ahead_is_a_lie_to_who_knows_githubs_time() {
+    let bench = Bench::in_mesh().await;
+    let (read, exchange) = (bench.read(PATH, &[]), bench.exchange());
+    let receipt = async |minutes: u64| {
+        let ahead = Entry { origin_date: bench.now().0 / 1000 + minutes * 60, ..entry(BODY, bench.now()) };
+        exchange.receive(bench.told(&read, &ahead, BODY)).await
+    };
+    assert_eq!(receipt(62).await, Receipt::Refused, "it may be this node's clock that is wrong");
+    bench.node.lookup(bench.read(PATH, &[])).await.unwrap();
+    assert_eq!(receipt(62).await, Receipt::Untrue(Offence::WrongAge));
+    assert_eq!(receipt(58).await, Receipt::Refused);
+}
+
+#[tokio::test]
 async fn an_age_is_at_least_the_time_since_the_date_whatever_is_claimed() {
     let bench = Bench::in_mesh().await;
     let (read, exchange) = (bench.read(PATH, &[]), bench.exchange());
