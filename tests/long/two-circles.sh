@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What a fleet asks GitHub that is larger than one node's circle of neighbours: 73 real daemons, 36 behind each of two routers, and one
-# outside, by which alone the two sides hear of each other. Prints the calls for ten keys that one side asks for, and the other half a
-# second later, and for ten that all ask for at once. Needs root, nftables, and 4 GiB.
+# outside, by which alone the two sides hear of each other. Prints the calls for ten keys, each of which four nodes of one side ask for,
+# and four of the other while GitHub has not answered yet. Needs root, nftables, and 4 GiB.
 #
 #   cargo build --release --bins -p ghmesh -p ghmesh-github-sim && tests/long/two-circles.sh
 set -euo pipefail
