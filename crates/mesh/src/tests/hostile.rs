@@ -230,3 +230,55 @@ async fn who_asks_too_much_gets_no_answer_and_is_told_of() {
     assert!(answered >= 81, "{answered} of the deliveries that are allowed in a row");
     flood.abort();
 }
+
+/// A member that does this a thousand times a second, until the node is told that it floods.
+async fn floods(mut act: impl FnMut(&mut Swarm<Behaviour>, PeerId) + Send + 'static) {
+    let mut node = Setup::new("secret").start().await;
+    let identity = Identity::ephemeral();
+    let mut swarm = hostile(&identity, &ring("secret"));
+    let peer: PeerId = node.identity.peer_id().parse().unwrap();
+    swarm.dial(node.address().parse::<Multiaddr>().unwrap()).unwrap();
+    subscribed(&mut swarm).await;
+    let flood = tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(Duration::from_millis(1));
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => act(&mut swarm, peer),
+                _ = swarm.next() => {}
+            }
+        }
+    });
+    let offender = node.event(|event| match event {
+        Event::Offended { member, offence: Offence::Flood } => Some(member),
+        _ => None,
+    });
+    assert_eq!(offender.await, identity.member());
+    flood.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_floods_by_gossipsub_is_told_of() {
+    let topic = topic(&ring("another secret"));
+    floods(move |swarm, _| {
+        for _ in 0..10 {
+            let _ = swarm.behaviour_mut().gossip.subscribe(&topic);
+            let _ = swarm.behaviour_mut().gossip.unsubscribe(&topic);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_floods_by_identify_is_told_of() {
+    floods(|swarm, peer| swarm.behaviour_mut().identify.push([peer])).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_floods_by_kademlia_is_told_of() {
+    floods(|swarm, peer| {
+        let address = swarm.external_addresses().next().cloned().unwrap_or_else(Multiaddr::empty);
+        swarm.behaviour_mut().kademlia.add_address(&peer, address);
+        swarm.behaviour_mut().kademlia.get_closest_peers(PeerId::random());
+    })
+    .await;
+}
