@@ -62,6 +62,12 @@ async fn three_hosts_find_each_other_by_mdns_and_share_and_a_stranger_learns_not
         (status["strangers"].as_u64()? > 0).then_some(())
     })
     .await;
+    eventually("it names whom multicast showed it", async || {
+        let status = stranger.admin("/_ghmesh/status").await.ok()?.json();
+        let is_named = |other: &serde_json::Value| other["kind"] == "other mesh" && other["source"] == "mdns";
+        status["others"].as_array()?.iter().any(is_named).then_some(())
+    })
+    .await;
     assert_eq!(stranger.count("connected_peers").await, 0);
     assert_eq!(stranger.count("records_received").await, 0);
     assert_eq!(stranger.count("entries").await, 0);
