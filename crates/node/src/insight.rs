@@ -92,6 +92,8 @@ struct Seen {
 struct Moved {
     /// Of what is kept for it by itself.
     scopes: Vec<Scope>,
+    /// Of the writes that may have changed it.
+    covering: Vec<Scope>,
     /// When the version of before was asked for.
     seen_before: Millis,
     /// Whether the body that showed it is the resource.
@@ -105,7 +107,8 @@ impl Sightings {
         let mut seen = self.lock();
         let moved = shown.objects().filter_map(|(name, fields)| {
             let seen_before = seen.note((host.to_owned(), name.to_owned()), fields, sent_at)?;
-            Some(Moved { scopes: validators::scopes(host, name), seen_before, is_own: own == Some(name) })
+            let (scopes, covering) = (validators::scopes(host, name), validators::covering(host, name));
+            Some(Moved { scopes, covering, seen_before, is_own: own == Some(name) })
         });
         moved.collect()
     }
@@ -145,7 +148,7 @@ impl Inner {
     pub(crate) async fn note_versions(&self, read: &Read, insight: &Insight, sent_at: Millis) {
         let Some(resource) = &read.target.resource else { return };
         let mut moved = self.sightings.note(&resource.host, &insight.validators, sent_at);
-        moved.retain(|moved| self.tombstones.admit(&moved.scopes, moved.seen_before));
+        moved.retain(|moved| !self.tombstones.buried_since(&moved.covering, moved.seen_before));
         let (own, others): (Vec<_>, Vec<_>) = moved.into_iter().partition(|moved| moved.is_own);
         for (moved, at) in [(own, sent_at.before(freshness::TOMBSTONE_MARGIN + WORD_TRAVELS)), (others, sent_at)] {
             let scopes: Vec<_> = moved.into_iter().flat_map(|moved| moved.scopes).collect();

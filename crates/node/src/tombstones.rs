@@ -75,6 +75,12 @@ impl Tombstones {
         graves.iter().map(|(scope, at)| (*scope, *at)).collect()
     }
 
+    /// Whether there was a write to one of these scopes after `at`.
+    pub(crate) fn buried_since(&self, scopes: &[Scope], at: Millis) -> bool {
+        let graves = self.scopes.read().unwrap_or_else(PoisonError::into_inner);
+        scopes.iter().chain([&EVERYTHING]).any(|scope| graves.get(scope).is_some_and(|buried| *buried > at))
+    }
+
     /// Whether a read of an entry with these scopes, sent at `started`, saw the state after every known write.
     pub(crate) fn admit(&self, scopes: &[Scope], started: Millis) -> bool {
         let graves = self.scopes.read().unwrap_or_else(PoisonError::into_inner);

@@ -31,9 +31,12 @@ const MAX_DEPTH: usize = 24;
 /// The scopes that an answer to a read of `target` belongs to: at most [`limits::MAX_SCOPES`], the host's first. Empty where
 /// the target is no API object.
 pub fn scopes_of_read(target: &Target) -> Vec<Scope> {
-    let Some(resource) = &target.resource else { return Vec::new() };
-    let segments = segments(&resource.path);
-    let host = resource.host.as_str();
+    target.resource.as_ref().map_or_else(Vec::new, |resource| scopes_of_path(&resource.host, &resource.path))
+}
+
+/// The same for a path of `host`'s API, without a query.
+pub(crate) fn scopes_of_path(host: &str, path: &str) -> Vec<Scope> {
+    let segments = segments(path);
     let prefixes = (0..=segments.len().min(MAX_DEPTH)).map(|depth| Scope::of(host, &path_of(&segments[..depth])));
     let own = Scope::of(host, &own_path(&path_of(&segments)));
     let groups = group_paths(&segments).into_iter().map(|path| Scope::of(host, &path));

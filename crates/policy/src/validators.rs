@@ -130,6 +130,11 @@ pub fn scopes(host: &str, name: &str) -> Vec<Scope> {
     }
 }
 
+/// The scopes by which a write may be said to have changed that resource: those of a read of it, all told.
+pub fn covering(host: &str, name: &str) -> Vec<Scope> {
+    crate::invalidation::scopes_of_path(host, name.split('?').next().unwrap_or_default())
+}
+
 /// How a path with a query is named; `None` where it is the API's root.
 fn name(path_and_query: &str) -> Option<Name> {
     let path = path_and_query.split('?').next().unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fixtures::{Bench, entry};
+use ghmesh_policy::invalidation::scopes_of_write;
 
 const ISSUE: &str = "/repos/octo/hello/issues/1";
 const ISSUES: &str = "/repos/octo/hello/issues";
@@ -50,10 +51,20 @@ async fn what_a_list_shows_changed_is_stale_for_as_long_as_a_replica_may_lag() {
 }
 
 #[tokio::test]
+async fn each_list_that_shows_it_changed_again_is_news() {
+    let bench = Bench::in_mesh().await;
+    for (minute, ago) in [(1, 40), (2, 30), (3, 20), (4, 10)] {
+        shown(&bench, ISSUES, format!("[{}]", issue(minute)), bench.ago(ago)).await;
+        assert_eq!(counts(&bench, bench.ago(ago + 2)), minute == 1, "version {minute}");
+    }
+}
+
+#[tokio::test]
 async fn who_was_told_of_a_change_does_not_tell_of_it_again() {
     let bench = Bench::in_mesh().await;
     shown(&bench, ISSUE, issue(1), bench.ago(30)).await;
-    bench.inner().bury_here(&bench.read(ISSUE, &[]).scopes(), bench.ago(20)).await;
+    let write = scopes_of_write(&http::Method::PATCH, &bench.read(ISSUE, &[]).target);
+    bench.inner().bury_here(&write, bench.ago(20)).await;
     shown(&bench, ISSUE, issue(2), bench.ago(10)).await;
     assert!(counts(&bench, bench.ago(15)), "what others asked for since may be as new");
     shown(&bench, ISSUE, issue(3), bench.ago(5)).await;
