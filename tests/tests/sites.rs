@@ -1,4 +1,5 @@
-//! Sites joined by routers: two that are cut off from each other, and many nodes behind one address. Needs root.
+//! Sites joined by routers: two that are cut off from each other, many nodes behind one address, and two that only gossip joins. Needs
+//! root.
 
 use futures::future::join_all;
 use ghmesh_github_sim::{Fault, Sim, tokens};
@@ -153,7 +154,7 @@ async fn connected_to_at_least(daemons: &[Daemon], count: usize) {
         let all = async || (daemon.count("connected_peers").await >= count as u64).then_some(());
         within(FORMATION, &format!("each is connected to {count}"), all).await;
     }
-    println!("connected to {count} each: {:?} after the last had started", began.elapsed());
+    println!("{} nodes: each was connected to {count} {:?} after the last had started", daemons.len(), began.elapsed());
 }
 
 /// Starts so many, and waits until all are connected to all.
@@ -273,5 +274,6 @@ async fn measure_what_two_circles_ask_that_only_gossip_joins() {
         "{} nodes, {KEYS} keys: {ASKERS} of one circle ask, {ASKERS} of the other {LATER:?} later: {calls} calls, {in_vain} lookups in vain",
         2 * CIRCLE + 1
     );
-    assert!(calls <= KEYS as u64 + in_vain, "{calls} calls for {KEYS} keys, {in_vain} lookups in vain");
+    // Two for each key is what circles make that don't hear of each other's calls.
+    assert!(2 * calls < 3 * KEYS as u64, "{calls} calls for {KEYS} keys, {in_vain} lookups in vain");
 }
